@@ -1,0 +1,13 @@
+//! What a visitor has agreed to: every [`Signal`] that a request carries, and the [`Consent`] that follows from them.
+//!
+//! Pure: the time is an argument, nothing is read from outside, no input makes it fail. `proxy` resolves once per
+//! request and keeps the result.
+
+mod cookies;
+mod own;
+mod resolve;
+pub mod signal;
+
+pub use cookies::{CookiePair, cookie_pairs, merge_lines};
+pub use own::{OwnConsent, OwnCookie};
+pub use resolve::{Consent, Reading, Source, resolve};

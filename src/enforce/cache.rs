@@ -1,0 +1,111 @@
+//! Keeping a response that depends on consent out of caches that serve several visitors.
+
+use http::header::{CACHE_CONTROL, VARY};
+use http::{HeaderMap, HeaderName};
+
+use super::response::HeaderChange;
+
+/// Fields that address a shared cache directly, and would override `Cache-Control` there (RFC 9213, Edge Architecture).
+const TARGETED: [&str; 6] = [
+    "cdn-cache-control",
+    "surrogate-control",
+    "cloudflare-cdn-cache-control",
+    "vercel-cdn-cache-control",
+    "netlify-cdn-cache-control",
+    "x-accel-expires",
+];
+
+/// What the response depends on. `Cookie` and not the one cookie's name: `Vary` knows only fields.
+const INPUTS: [&str; 2] = ["Cookie", "Sec-GPC"];
+
+/// Changes that make `headers` storable by the visitor's own browser at most (RFC 9111, section 5.2.2.7).
+pub(super) fn keep_private(headers: &HeaderMap, changes: &mut Vec<HeaderChange>) {
+    if !is_private(headers) {
+        let shared = |directive: &&str| !["public", "s-maxage", "proxy-revalidate", "private"].contains(&name_of(directive));
+        let kept: Vec<_> = directives(headers).filter(|directive| shared(&directive.as_str())).collect();
+        let value = std::iter::once("private".to_owned()).chain(kept).collect::<Vec<_>>().join(", ");
+        changes.push(HeaderChange::set(CACHE_CONTROL, value.into_bytes()));
+        vary(headers, changes);
+    }
+    for name in TARGETED.map(HeaderName::from_static).into_iter().filter(|name| headers.contains_key(name)) {
+        changes.push(HeaderChange::remove(name));
+    }
+}
+
+/// Whether the upstream says that shared caches may store this: then a cookie in it would reach other visitors.
+pub(super) fn is_explicitly_shared(headers: &HeaderMap) -> bool {
+    let targeted = TARGETED.iter().any(|name| headers.contains_key(*name));
+    let shared = |directive: &str| ["public", "s-maxage", "max-age"].contains(&name_of(directive));
+    targeted || (directives(headers).any(|directive| shared(&directive)) && !is_private(headers))
+}
+
+/// Whether `Vary` names the field that tells the upstream about consent, which no cache in front of us ever sees.
+pub(super) fn varies_by(headers: &HeaderMap, field: &str) -> bool {
+    list(headers, VARY).any(|member| member.eq_ignore_ascii_case(field))
+}
+
+fn vary(headers: &HeaderMap, changes: &mut Vec<HeaderChange>) {
+    let present: Vec<_> = list(headers, VARY).collect();
+    let has = |field: &str| present.iter().any(|member| *member == "*" || member.eq_ignore_ascii_case(field));
+    let missing: Vec<_> = INPUTS.into_iter().filter(|field| !has(field)).map(str::to_owned).collect();
+    if !missing.is_empty() {
+        let value = present.iter().cloned().chain(missing).collect::<Vec<_>>().join(", ");
+        changes.push(HeaderChange::set(VARY, value.into_bytes()));
+    }
+}
+
+fn is_private(headers: &HeaderMap) -> bool {
+    directives(headers).any(|directive| directive == "private" || directive == "no-store")
+}
+
+fn name_of(directive: &str) -> &str {
+    directive.split('=').next().unwrap_or_default().trim()
+}
+
+fn directives(headers: &HeaderMap) -> impl Iterator<Item = String> {
+    list(headers, CACHE_CONTROL).map(|directive| directive.to_ascii_lowercase())
+}
+
+fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = String> {
+    let values: Vec<_> = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()).collect();
+    let members = values.into_iter().flat_map(|value| value.split(',')).map(|member| member.trim().to_owned());
+    members.filter(|member| !member.is_empty()).collect::<Vec<_>>().into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changed(pairs: &[(&str, &str)]) -> Vec<String> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+        }
+        let mut changes = Vec::new();
+        keep_private(&headers, &mut changes);
+        let text = |change: &HeaderChange| {
+            let values: Vec<_> = change.values.iter().map(|value| value.to_str().unwrap()).collect();
+            format!("{}: {}", change.name, values.join(" | "))
+        };
+        changes.iter().map(text).collect()
+    }
+
+    #[test]
+    fn shared_caches_are_told_to_keep_out() {
+        for (headers, expected) in [
+            (&[][..], &["cache-control: private", "vary: Cookie, Sec-GPC"][..]),
+            (
+                &[("cache-control", "public, max-age=60, s-maxage=600"), ("vary", "Accept-Encoding, cookie")],
+                &["cache-control: private, max-age=60", "vary: Accept-Encoding, cookie, Sec-GPC"],
+            ),
+            (&[("cache-control", "no-store"), ("surrogate-control", "max-age=9")], &["surrogate-control: "]),
+            (&[("cache-control", "Private, max-age=3")], &[]),
+            (
+                &[("cache-control", "private=\"set-cookie\", max-age=3"), ("vary", "*")],
+                &["cache-control: private, max-age=3"],
+            ),
+        ] {
+            assert_eq!(changed(headers), expected, "{headers:?}");
+        }
+    }
+}

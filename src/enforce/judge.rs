@@ -1,0 +1,135 @@
+//! Asking for verdicts on behalf of one request, and keeping count of the answers.
+
+use crate::policy::{Catalog, Host, Purpose, PurposeSet, RequestFacts, RequestMatch, Rule, Site, Url, Verdict};
+
+/// All that a verdict depends on: one site of one ruleset, and what the visitor granted.
+#[derive(Clone, Copy)]
+pub struct Judge<'r> {
+    pub catalog: &'r Catalog,
+    pub site: &'r Site,
+    /// The host that the visitor addressed.
+    pub host: &'r Host,
+    pub granted: PurposeSet,
+}
+
+impl<'r> Judge<'r> {
+    pub fn cookie(&self, name: &[u8]) -> Verdict<'r> {
+        self.site.cookie(self.catalog, name, self.host, self.granted)
+    }
+
+    /// The verdict on a request to the site itself; `None` if no rule knows it.
+    pub fn request(&self, request: &RequestFacts<'_>) -> Result<Option<Verdict<'r>>, RequestMatch> {
+        let rule = self.site.request(self.catalog, self.host, request)?;
+        Ok(rule.map(|rule| self.verdict(rule)))
+    }
+
+    /// The verdict on a URL that a response names; `None` if no rule knows it.
+    pub fn url(&self, text: &[u8]) -> Option<Verdict<'r>> {
+        let url = Url::parse(text)?;
+        self.site.url(self.catalog, self.host, &url).map(|rule| self.verdict(rule))
+    }
+
+    /// The verdict on a query parameter; `None` if it identifies nobody.
+    pub fn parameter(&self, name: &[u8]) -> Option<Verdict<'r>> {
+        self.catalog.click_id(name).map(|rule| self.verdict(rule))
+    }
+
+    /// The verdict on something that is inherently for `purposes`: any of them being granted suffices.
+    pub fn inherent(&self, purposes: PurposeSet) -> Verdict<'static> {
+        Verdict {
+            allowed: !self.granted.intersection(purposes).is_empty(),
+            purpose: purposes.iter().next(),
+            rule: None,
+            enforced: self.site.options.mode == crate::policy::Mode::Enforce,
+        }
+    }
+
+    fn verdict(&self, rule: &'r Rule) -> Verdict<'r> {
+        self.site.verdict(rule, self.granted)
+    }
+}
+
+/// What was judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    RequestCookie,
+    ResponseCookie,
+    Parameter,
+    Header,
+}
+
+impl Direction {
+    pub const ALL: [Direction; 4] =
+        [Direction::RequestCookie, Direction::ResponseCookie, Direction::Parameter, Direction::Header];
+}
+
+/// What followed from a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    Allow,
+    Block,
+    /// Denied, in a mode that only observes.
+    WouldBlock,
+}
+
+impl Action {
+    pub const ALL: [Action; 3] = [Action::Allow, Action::Block, Action::WouldBlock];
+
+    pub fn of(verdict: &Verdict<'_>) -> Self {
+        match (verdict.allowed, verdict.enforced) {
+            (true, _) => Action::Allow,
+            (false, true) => Action::Block,
+            (false, false) => Action::WouldBlock,
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::Allow => "allow",
+            Action::Block => "block",
+            Action::WouldBlock => "would_block",
+        }
+    }
+}
+
+/// Purposes, and one place for what is unknown.
+const PURPOSES: usize = 33;
+const ACTIONS: usize = Action::ALL.len();
+
+/// Counts of verdicts for one request, kept on the stack until the request ends.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    counts: [[[u16; ACTIONS]; PURPOSES]; Direction::ALL.len()],
+    any: bool,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Tally { counts: [[[0; ACTIONS]; PURPOSES]; Direction::ALL.len()], any: false }
+    }
+}
+
+impl Tally {
+    /// Counts `verdict` and says whether it blocks.
+    pub fn count(&mut self, direction: Direction, verdict: &Verdict<'_>) -> bool {
+        let purpose = verdict.purpose.map_or(PURPOSES - 1, Purpose::index);
+        let by_purpose = self.counts.get_mut(direction as usize).and_then(|counts| counts.get_mut(purpose));
+        if let Some(count) = by_purpose.and_then(|counts| counts.get_mut(Action::of(verdict) as usize)) {
+            *count = count.saturating_add(1);
+            self.any = true;
+        }
+        verdict.blocks()
+    }
+
+    /// All counts that are not zero: what was judged, the index of its purpose (`None`: unknown), what followed.
+    pub fn iter(&self) -> impl Iterator<Item = (Direction, Option<usize>, Action, u16)> {
+        let directions = Direction::ALL.into_iter().filter(|_| self.any).zip(&self.counts);
+        directions.flat_map(|(direction, purposes)| {
+            purposes.iter().enumerate().flat_map(move |(purpose, actions)| {
+                let purpose = (purpose < PURPOSES - 1).then_some(purpose);
+                let counted = Action::ALL.into_iter().zip(actions).filter(|(_, count)| **count > 0);
+                counted.map(move |(action, count)| (direction, purpose, action, *count))
+            })
+        })
+    }
+}

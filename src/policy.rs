@@ -1,0 +1,30 @@
+//! What is known and what is allowed: purposes, vendors, cookies, tracker requests, sites, and the verdict on each.
+//!
+//! Owns the compiled [`Ruleset`]: immutable, swapped whole, built by `config` and asked by `enforce` and `proxy`.
+//! Everything in here is a pure function over bytes. It must never name pingora or tokio, read a clock or a file, or
+//! panic on any input; a test holds that.
+
+mod catalog;
+mod hosts;
+mod literals;
+mod names;
+mod pattern;
+mod purpose;
+mod requests;
+mod ruleset;
+mod site;
+mod url;
+mod verdict;
+
+pub use catalog::{Catalog, CatalogBuilder, ClickId, CookieFact, HostFact, Vendor, VendorId};
+pub use hosts::{Host, HostMap, HostPattern};
+pub use names::NameIndex;
+pub use pattern::{Pattern, PatternError};
+pub use purpose::{Purpose, PurposeSet, Purposes, TooManyPurposes};
+pub use requests::{QueryShape, RequestFacts, RequestIndex, RequestMatch, RequestShape};
+pub use ruleset::Ruleset;
+pub use site::{
+    CookieLifetimes, Jurisdiction, OperatorRules, ShareLink, ShareEvent, Site, SiteOptions, UnknownCookies,
+};
+pub use url::{Url, decode_percent, normal_path, query_pairs};
+pub use verdict::{Mode, Origin, Rule, Verdict};

@@ -1,0 +1,258 @@
+//! Finding the most precise pattern for a cookie name, at a cost that does not grow with the number of patterns.
+//!
+//! Exact names, prefixes and the heads of inner-`*` patterns share one trie that a look-up walks once. Patterns that
+//! begin with `*` are found by one pass of an automaton over their longest literals. Names are compared as they are
+//! first (RFC 6265, section 5.3: case-sensitive), then with ASCII case ignored.
+
+use std::collections::HashMap;
+
+use super::literals::Literals;
+use super::pattern::{Pattern, Precision};
+
+/// Longest name that is looked for ignoring case. No vendor's name comes near.
+const MAX_FOLDED: usize = 128;
+
+/// Patterns by what they match; the value of an entry is its position in the order of insertion.
+#[derive(Debug, Default)]
+pub struct NameIndex {
+    as_is: Trie,
+    folded: Trie,
+    /// Patterns that start with `*`.
+    floating: Floating,
+}
+
+impl NameIndex {
+    /// Compiles `patterns`. Of two equal ones the earlier is asked first.
+    pub fn new<'p>(patterns: impl IntoIterator<Item = &'p Pattern>) -> Self {
+        let mut as_is = TrieBuilder::default();
+        let mut folded = TrieBuilder::default();
+        let mut floating = Vec::new();
+        for (id, pattern) in patterns.into_iter().enumerate() {
+            let id = u32::try_from(id).unwrap_or(u32::MAX);
+            if pattern.head().is_empty() && pattern.as_prefix().is_none() {
+                floating.push((pattern.clone(), id));
+            } else {
+                as_is.insert(pattern.head().as_bytes(), pattern, id);
+                folded.insert(&pattern.head().as_bytes().to_ascii_lowercase(), pattern, id);
+            }
+        }
+        NameIndex { as_is: as_is.build(), folded: folded.build(), floating: Floating::new(floating) }
+    }
+
+    /// The most precise entry for `name` that `accept` agrees to.
+    pub fn find(&self, name: &[u8], accept: impl Fn(usize) -> bool) -> Option<usize> {
+        let mut best = Best::default();
+        self.as_is.walk(name, Pattern::matches, &accept, &mut best);
+        self.floating.walk(name, &accept, &mut best);
+        if best.id.is_none() && name.len() <= MAX_FOLDED {
+            let mut folded = [0u8; MAX_FOLDED];
+            let folded = folded.get_mut(..name.len()).unwrap_or_default();
+            for (to, from) in folded.iter_mut().zip(name) {
+                *to = from.to_ascii_lowercase();
+            }
+            self.folded.walk(folded, Pattern::matches_ignoring_case, &accept, &mut best);
+        }
+        best.id
+    }
+}
+
+#[derive(Default)]
+struct Best {
+    id: Option<usize>,
+    precision: Option<Precision>,
+}
+
+impl Best {
+    fn offer(&mut self, id: usize, precision: Precision) {
+        if self.precision.is_none_or(|held| precision > held) {
+            *self = Best { id: Some(id), precision: Some(precision) };
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    id: usize,
+    precision: Precision,
+    /// Only for a `*` inside: the trie knows just the head.
+    verify: Option<Pattern>,
+    exact: bool,
+}
+
+/// A node's entries and outgoing edges are runs in the two arrays of the trie.
+#[derive(Clone, Copy, Debug, Default)]
+struct Node {
+    entries: (u32, u32),
+    edges: (u32, u32),
+}
+
+#[derive(Debug, Default)]
+struct Trie {
+    nodes: Vec<Node>,
+    edges: Vec<(u8, u32)>,
+    entries: Vec<Entry>,
+}
+
+impl Trie {
+    fn walk(
+        &self,
+        name: &[u8],
+        matches: impl Fn(&Pattern, &[u8]) -> bool,
+        accept: &impl Fn(usize) -> bool,
+        best: &mut Best,
+    ) {
+        let Some(mut node) = self.nodes.first() else { return };
+        let mut read = 0;
+        loop {
+            for entry in run(&self.entries, node.entries) {
+                let here = match &entry.verify {
+                    Some(pattern) => matches(pattern, name),
+                    None => !entry.exact || read == name.len(),
+                };
+                if here && accept(entry.id) {
+                    best.offer(entry.id, entry.precision);
+                }
+            }
+            let Some(byte) = name.get(read) else { return };
+            let edges = run(&self.edges, node.edges);
+            let next = edges.iter().find(|(label, _)| label == byte).and_then(|(_, to)| self.nodes.get(*to as usize));
+            let Some(next) = next else { return };
+            node = next;
+            read += 1;
+        }
+    }
+}
+
+fn run<T>(all: &[T], (start, end): (u32, u32)) -> &[T] {
+    all.get(start as usize..end as usize).unwrap_or_default()
+}
+
+#[derive(Default)]
+struct TrieBuilder {
+    children: Vec<HashMap<u8, usize>>,
+    entries: Vec<Vec<Entry>>,
+}
+
+impl TrieBuilder {
+    fn insert(&mut self, head: &[u8], pattern: &Pattern, id: u32) {
+        let mut node = self.node_count_at_least_one();
+        for byte in head {
+            let fresh = self.children.len();
+            let next = self.children.get_mut(node).map(|edges| *edges.entry(*byte).or_insert(fresh));
+            if next == Some(fresh) {
+                self.children.push(HashMap::new());
+                self.entries.push(Vec::new());
+            }
+            node = next.unwrap_or(fresh);
+        }
+        let exact = pattern.is_exact();
+        let verify = (!exact && pattern.as_prefix().is_none()).then(|| pattern.clone());
+        let entry = Entry { id: id as usize, precision: pattern.precision(), verify, exact };
+        if let Some(entries) = self.entries.get_mut(node) {
+            entries.push(entry);
+        }
+    }
+
+    fn node_count_at_least_one(&mut self) -> usize {
+        if self.children.is_empty() {
+            self.children.push(HashMap::new());
+            self.entries.push(Vec::new());
+        }
+        0
+    }
+
+    fn build(self) -> Trie {
+        let mut trie = Trie::default();
+        let position = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
+        for (children, entries) in self.children.into_iter().zip(self.entries) {
+            let (first_edge, first_entry) = (trie.edges.len(), trie.entries.len());
+            let mut children: Vec<_> = children.into_iter().map(|(byte, to)| (byte, position(to))).collect();
+            children.sort_unstable();
+            trie.edges.extend(children);
+            trie.entries.extend(entries);
+            trie.nodes.push(Node {
+                entries: (position(first_entry), position(trie.entries.len())),
+                edges: (position(first_edge), position(trie.edges.len())),
+            });
+        }
+        trie
+    }
+}
+
+#[derive(Debug, Default)]
+struct Floating {
+    literals: Literals,
+    patterns: Vec<(Pattern, usize)>,
+}
+
+impl Floating {
+    fn new(patterns: Vec<(Pattern, u32)>) -> Self {
+        let patterns: Vec<_> = patterns.into_iter().map(|(pattern, id)| (pattern, id as usize)).collect();
+        let literals = patterns.iter().enumerate().map(|(at, (pattern, _))| (pattern.longest_literal().to_owned(), at));
+        Floating { literals: Literals::new(literals.collect()), patterns }
+    }
+
+    fn walk(&self, name: &[u8], accept: &impl Fn(usize) -> bool, best: &mut Best) {
+        self.literals.candidates(name, |at| {
+            if let Some((pattern, id)) = self.patterns.get(at).filter(|(pattern, _)| pattern.matches(name))
+                && accept(*id)
+            {
+                best.offer(*id, pattern.precision());
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn patterns(texts: &[&str]) -> Vec<Pattern> {
+        texts.iter().map(|text| Pattern::new(text).unwrap()).collect()
+    }
+
+    fn find(texts: &[&str], name: &str) -> Option<String> {
+        let patterns = patterns(texts);
+        let id = NameIndex::new(&patterns).find(name.as_bytes(), |_| true)?;
+        Some(patterns[id].as_str().to_owned())
+    }
+
+    #[test]
+    fn exact_before_inner_star_before_prefix_longest_wins() {
+        let known = ["AMP_*", "AMP_TOKEN", "_ga", "_ga_*", "_g*", "*_gr_*", "mp_*_mixpanel", "mp_*", "Hm_lvt_*"];
+        for (name, pattern) in [
+            ("AMP_TOKEN", Some("AMP_TOKEN")),
+            ("AMP_abc", Some("AMP_*")),
+            ("_ga", Some("_ga")),
+            ("_ga_X1", Some("_ga_*")),
+            ("_gid", Some("_g*")),
+            ("k_gr_session", Some("*_gr_*")),
+            ("mp_1_mixpanel", Some("mp_*_mixpanel")),
+            ("mp_1", Some("mp_*")),
+            ("hm_LVT_1", Some("Hm_lvt_*")),
+            ("session", None),
+            ("", None),
+        ] {
+            assert_eq!(find(&known, name).as_deref(), pattern, "{name}");
+        }
+    }
+
+    #[test]
+    fn refused_entry_gives_way_to_the_next_best() {
+        let patterns = patterns(&["IDE", "ID*"]);
+        let index = NameIndex::new(&patterns);
+        assert_eq!(index.find(b"IDE", |id| id != 0), Some(1));
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_trying_every_pattern(texts in proptest::collection::vec("[ab_*]{1,6}", 1..12), name in "[ab_]{0,8}") {
+            let patterns: Vec<_> = texts.iter().map(|text| Pattern::new(text).unwrap()).collect();
+            let best = patterns.iter().filter(|p| p.matches(name.as_bytes())).map(Pattern::precision).max();
+            let found = NameIndex::new(&patterns).find(name.as_bytes(), |_| true).map(|id| patterns[id].precision());
+            prop_assert_eq!(found, best);
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! One property: its hosts, its purposes, the operator's own rules, and the verdicts that follow.
+
+use super::catalog::Catalog;
+use super::hosts::{Host, HostMap, HostPattern};
+use super::names::NameIndex;
+use super::pattern::Pattern;
+use super::purpose::{Purpose, PurposeSet};
+use super::requests::{RequestFacts, RequestIndex, RequestMatch, RequestShape};
+use super::url::{Url, normal_path};
+use super::verdict::{Mode, Rule, Verdict};
+
+/// What holds for visitors who have not chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Jurisdiction {
+    /// Undecided is denied (GDPR, ePrivacy).
+    #[default]
+    OptIn,
+    /// Undecided is granted; an opt-out signal denies (US state laws).
+    OptOut,
+    /// Undecided is granted; informing suffices.
+    Notice,
+}
+
+/// What becomes of cookies that no rule knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownCookies {
+    /// Treated as if for every purpose of the site at once: passes only if all of them are granted.
+    #[default]
+    Block,
+    /// Passes, and is counted.
+    Report,
+    /// Passes.
+    Allow,
+}
+
+/// What kind of access a share link stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShareEvent {
+    Open,
+    Download,
+}
+
+/// A path that holds a secret token.
+#[derive(Clone, Debug)]
+pub struct ShareLink {
+    /// As written, with `{token}`.
+    pub template: Box<str>,
+    /// The template with `*` for the token.
+    pub path: Pattern,
+    pub event: ShareEvent,
+}
+
+/// Longest life, in seconds, of cookies per purpose.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CookieLifetimes([Option<u32>; 32]);
+
+impl CookieLifetimes {
+    pub fn set(&mut self, purpose: Purpose, seconds: u32) {
+        if let Some(slot) = self.0.get_mut(purpose.index()) {
+            *slot = Some(seconds);
+        }
+    }
+
+    /// The cap, if one is configured.
+    pub fn get(&self, purpose: Purpose) -> Option<u32> {
+        self.0.get(purpose.index()).copied().flatten()
+    }
+}
+
+/// Settings of a site that need no compiling.
+#[derive(Clone, Debug)]
+pub struct SiteOptions {
+    pub name: Box<str>,
+    pub hosts: Vec<HostPattern>,
+    pub mode: Mode,
+    pub jurisdiction: Jurisdiction,
+    pub unknown_cookies: UnknownCookies,
+    /// Every purpose this site may ask for, the built-in ones included.
+    pub purposes: PurposeSet,
+    /// What `Sec-GPC: 1` caps.
+    pub gpc_caps: PurposeSet,
+    /// Names of the signal formats it trusts, in order. Empty: all that are known.
+    pub signals: Vec<Box<str>>,
+    /// Age in seconds after which a choice, yes or no, no longer holds.
+    pub validity: u64,
+    pub lifetimes: CookieLifetimes,
+    pub shares: Vec<ShareLink>,
+}
+
+/// The operator's own rules, in the order they were written.
+#[derive(Debug, Default)]
+pub struct OperatorRules {
+    pub cookies: Vec<(Pattern, Rule)>,
+    /// Requests to the site's own hosts.
+    pub requests: Vec<(RequestShape, Rule)>,
+    /// Hosts, each alone or with everything below it, with the paths that count.
+    pub hosts: Vec<(HostPattern, Pattern, Rule)>,
+}
+
+/// A site, compiled.
+#[derive(Debug)]
+pub struct Site {
+    pub options: SiteOptions,
+    cookies: NameIndex,
+    cookie_rules: Vec<Rule>,
+    requests: RequestIndex,
+    request_rules: Vec<Rule>,
+    hosts: HostMap<Vec<usize>>,
+    host_rules: Vec<(Pattern, Rule)>,
+    own_hosts: HostMap<bool>,
+}
+
+impl Site {
+    pub fn new(options: SiteOptions, rules: OperatorRules) -> Self {
+        let (names, cookie_rules): (Vec<_>, Vec<_>) = rules.cookies.into_iter().unzip();
+        let (shapes, request_rules): (Vec<_>, Vec<_>) = rules.requests.into_iter().unzip();
+        let mut hosts = HostMap::<Vec<usize>>::default();
+        let mut host_rules = Vec::new();
+        for (id, (host, path, rule)) in rules.hosts.into_iter().enumerate() {
+            hosts.entry(host).push(id);
+            host_rules.push((path, rule));
+        }
+        let mut own_hosts = HostMap::default();
+        for pattern in options.hosts.iter().filter(|pattern| **pattern != HostPattern::Any) {
+            *own_hosts.entry(pattern.clone()) = true;
+        }
+        Site {
+            cookies: NameIndex::new(&names),
+            cookie_rules,
+            requests: RequestIndex::new(shapes),
+            request_rules,
+            hosts,
+            host_rules,
+            own_hosts,
+            options,
+        }
+    }
+
+    /// The verdict on a cookie called `name` when `granted` holds at `host`.
+    pub fn cookie<'r>(&'r self, catalog: &'r Catalog, name: &[u8], host: &Host, granted: PurposeSet) -> Verdict<'r> {
+        let operator = self.cookies.find(name, |_| true).and_then(|id| self.cookie_rules.get(id));
+        match operator.or_else(|| catalog.cookie(name, host)) {
+            Some(rule) => self.verdict(rule, granted),
+            None => self.unknown_cookie(granted),
+        }
+    }
+
+    fn unknown_cookie(&self, granted: PurposeSet) -> Verdict<'_> {
+        let blocked = self.options.unknown_cookies == UnknownCookies::Block && !granted.covers(self.options.purposes);
+        Verdict { allowed: !blocked, purpose: None, rule: None, enforced: self.options.mode == Mode::Enforce }
+    }
+
+    /// The rule for a request to this site at `host`, or [`RequestMatch::NeedsBody`].
+    pub fn request<'r>(
+        &'r self,
+        catalog: &'r Catalog,
+        host: &Host,
+        request: &RequestFacts<'_>,
+    ) -> Result<Option<&'r Rule>, RequestMatch> {
+        if let Some(rule) = self.operator_host(host, request.path) {
+            return Ok(Some(rule));
+        }
+        match self.requests.find(request, |_| true) {
+            RequestMatch::Shape(id) => Ok(self.request_rules.get(id)),
+            RequestMatch::NeedsBody => Err(RequestMatch::NeedsBody),
+            RequestMatch::None => catalog.request(request),
+        }
+    }
+
+    /// The rule for a URL that a response of this site at `own_host` names.
+    pub fn url<'r>(&'r self, catalog: &'r Catalog, own_host: &Host, url: &Url<'_>) -> Option<&'r Rule> {
+        let host = url.host.as_ref().unwrap_or(own_host);
+        if self.owns(host) || host.as_str() == own_host.as_str() {
+            let facts = RequestFacts { method: "GET", path: url.path, query: url.query, body: None };
+            return self.request(catalog, host, &facts).ok().flatten();
+        }
+        self.operator_host(host, url.path).or_else(|| catalog.url(host, url))
+    }
+
+    /// Whether `host` is one of the hosts that this site names.
+    pub fn owns(&self, host: &Host) -> bool {
+        self.own_hosts.get(host).is_some()
+    }
+
+    fn operator_host(&self, host: &Host, path: &[u8]) -> Option<&Rule> {
+        let mut rules = self.hosts.matches(host).flatten().filter_map(|id| self.host_rules.get(*id));
+        rules.find(|(pattern, _)| pattern.as_str() == "*" || pattern.matches(&normal_path(path))).map(|(_, rule)| rule)
+    }
+
+    /// The verdict that `rule` leads to when `granted` holds.
+    pub fn verdict<'r>(&self, rule: &'r Rule, granted: PurposeSet) -> Verdict<'r> {
+        let mode = match self.options.mode {
+            Mode::Off => Mode::Off,
+            mode => rule.mode.unwrap_or(mode),
+        };
+        Verdict {
+            allowed: mode == Mode::Off || granted.with(Purpose::NECESSARY).contains(rule.purpose),
+            purpose: Some(rule.purpose),
+            rule: Some(rule),
+            enforced: mode == Mode::Enforce,
+        }
+    }
+
+    /// The share link that `path` is, if it is one.
+    pub fn share(&self, path: &[u8]) -> Option<&ShareLink> {
+        let shares = &self.options.shares;
+        if shares.is_empty() {
+            return None;
+        }
+        let path = normal_path(path);
+        shares.iter().find(|share| share.path.matches(&path))
+    }
+}
+
+/// Which site answers for a host, as its position.
+pub(super) fn host_index(sites: &[Site]) -> HostMap<usize> {
+    let mut index = HostMap::default();
+    for (position, site) in sites.iter().enumerate() {
+        for pattern in &site.options.hosts {
+            *index.entry(pattern.clone()) = position;
+        }
+    }
+    index
+}
