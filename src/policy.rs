@@ -24,7 +24,7 @@ pub use purpose::{Purpose, PurposeSet, Purposes, TooManyPurposes};
 pub use requests::{QueryShape, RequestFacts, RequestIndex, RequestMatch, RequestShape};
 pub use ruleset::Ruleset;
 pub use site::{
-    CookieLifetimes, Jurisdiction, OperatorRules, ShareLink, ShareEvent, Site, SiteOptions, UnknownCookies,
+    CookieLifetimes, Jurisdiction, OperatorRules, ShareEvent, ShareLink, Site, SiteOptions, UnknownCookies,
 };
 pub use url::{Url, decode_percent, normal_path, query_pairs};
 pub use verdict::{Mode, Origin, Rule, Verdict};

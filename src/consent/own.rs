@@ -40,7 +40,8 @@ impl OwnCookie {
     pub fn parse<'a>(&self, value: &'a [u8], purposes: &Purposes) -> Option<OwnConsent<'a>> {
         let value = std::str::from_utf8(value).ok().filter(|value| value.len() <= MAX_VALUE)?;
         let mut fields = value.split('~');
-        let ["1", granted, version, given_at, receipt_id] = std::array::from_fn(|_| fields.next().unwrap_or("\0")) else {
+        let ["1", granted, version, given_at, receipt_id] = std::array::from_fn(|_| fields.next().unwrap_or("\0"))
+        else {
             return None;
         };
         let signature = fields.next();

@@ -21,7 +21,8 @@ const INPUTS: [&str; 2] = ["Cookie", "Sec-GPC"];
 /// Changes that make `headers` storable by the visitor's own browser at most (RFC 9111, section 5.2.2.7).
 pub(super) fn keep_private(headers: &HeaderMap, changes: &mut Vec<HeaderChange>) {
     if !is_private(headers) {
-        let shared = |directive: &&str| !["public", "s-maxage", "proxy-revalidate", "private"].contains(&name_of(directive));
+        let shared =
+            |directive: &&str| !["public", "s-maxage", "proxy-revalidate", "private"].contains(&name_of(directive));
         let kept: Vec<_> = directives(headers).filter(|directive| shared(&directive.as_str())).collect();
         let value = std::iter::once("private".to_owned()).chain(kept).collect::<Vec<_>>().join(", ");
         changes.push(HeaderChange::set(CACHE_CONTROL, value.into_bytes()));

@@ -4,13 +4,21 @@
 pub fn parse_cookie_date(text: &[u8]) -> Option<i64> {
     let (mut time, mut day, mut month, mut year) = (None, None, None, None);
     for token in text.split(|b| is_delimiter(*b)).filter(|token| !token.is_empty()) {
-        if time.is_none() && let Some(found) = parse_time(token) {
+        if time.is_none()
+            && let Some(found) = parse_time(token)
+        {
             time = Some(found);
-        } else if day.is_none() && let Some(found) = number(token, 1..=2) {
+        } else if day.is_none()
+            && let Some(found) = number(token, 1..=2)
+        {
             day = Some(found);
-        } else if month.is_none() && let Some(found) = parse_month(token) {
+        } else if month.is_none()
+            && let Some(found) = parse_month(token)
+        {
             month = Some(found);
-        } else if year.is_none() && let Some(found) = number(token, 2..=4) {
+        } else if year.is_none()
+            && let Some(found) = number(token, 2..=4)
+        {
             year = Some(found);
         }
     }

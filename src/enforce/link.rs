@@ -4,7 +4,15 @@ use super::list::{Edit, comma_members, retain};
 
 /// Relations that make a browser fetch or connect (HTML, section 4.6.7).
 const FETCHING: [&[u8]; 10] = [
-    b"preload", b"modulepreload", b"prefetch", b"preconnect", b"dns-prefetch", b"prerender", b"stylesheet", b"icon", b"next",
+    b"preload",
+    b"modulepreload",
+    b"prefetch",
+    b"preconnect",
+    b"dns-prefetch",
+    b"prerender",
+    b"stylesheet",
+    b"icon",
+    b"next",
     b"manifest",
 ];
 
@@ -66,7 +74,9 @@ pub(super) fn refresh_target(value: &[u8]) -> Option<&[u8]> {
     let named = rest.get(..3).is_some_and(|name| name.eq_ignore_ascii_case(b"url"));
     let url = if named { rest.get(3..)?.trim_ascii_start().strip_prefix(b"=")? } else { rest };
     Some(url.trim_ascii().trim_ascii_start()).map(|url| match url.first() {
-        Some(quote @ (b'"' | b'\'')) => url.get(1..).unwrap_or_default().split(|b| b == quote).next().unwrap_or_default(),
+        Some(quote @ (b'"' | b'\'')) => {
+            url.get(1..).unwrap_or_default().split(|b| b == quote).next().unwrap_or_default()
+        }
         _ => url,
     })
 }

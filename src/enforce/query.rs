@@ -4,8 +4,17 @@ use crate::policy::{decode_percent, query_pairs};
 
 /// Names of parameters that sign a query. Where one is, nothing may be taken out.
 const SIGNATURES: [&str; 11] = [
-    "signature", "sig", "sign", "hmac", "mac", "x-amz-signature", "x-goog-signature", "x-oss-signature", "x-cos-signature",
-    "key-pair-id", "__token__",
+    "signature",
+    "sig",
+    "sign",
+    "hmac",
+    "mac",
+    "x-amz-signature",
+    "x-goog-signature",
+    "x-oss-signature",
+    "x-cos-signature",
+    "key-pair-id",
+    "__token__",
 ];
 
 /// The query without the parameters that `drop` names; the rest is untouched and in order. `None` if nothing goes, or if
@@ -31,7 +40,8 @@ pub fn strip_parameters(query: &[u8], mut drop: impl FnMut(&[u8]) -> bool) -> Op
 }
 
 fn is_signed(query: &[u8]) -> bool {
-    query_pairs(query).any(|(key, _)| SIGNATURES.iter().any(|name| decode_percent(key).eq_ignore_ascii_case(name.as_bytes())))
+    query_pairs(query)
+        .any(|(key, _)| SIGNATURES.iter().any(|name| decode_percent(key).eq_ignore_ascii_case(name.as_bytes())))
 }
 
 #[cfg(test)]

@@ -50,7 +50,8 @@ pub fn edit_request(judge: &Judge<'_>, headers: &HeaderMap, query: &[u8], tally:
     let referer = headers.get(REFERER).and_then(|value| {
         let value = value.as_bytes();
         let mark = memchr::memchr(b'?', value)?;
-        let left = strip_parameters(value.get(mark + 1..)?, |name| blocks(name).is_some_and(|verdict| verdict.blocks()))?;
+        let left =
+            strip_parameters(value.get(mark + 1..)?, |name| blocks(name).is_some_and(|verdict| verdict.blocks()))?;
         Some(with_query(value.get(..mark)?, &left))
     });
     RequestEdits { cookie, query: stripped, referer, removed: advertising_fields(judge, headers) }

@@ -123,7 +123,8 @@ pub fn edit_response(judge: &Judge<'_>, facts: &ResponseFacts<'_>, tally: &mut T
     if present.features {
         edit_features(judge, facts.headers, tally, &mut changes);
     }
-    let depends = !changes.is_empty() || consent_shows || (present.vary && varies_by(facts.headers, facts.consent_header));
+    let depends =
+        !changes.is_empty() || consent_shows || (present.vary && varies_by(facts.headers, facts.consent_header));
     if depends && facts.status >= 200 {
         keep_private(facts.headers, &mut changes);
     }
@@ -136,7 +137,12 @@ pub fn edit_trailers(trailers: &mut HeaderMap) {
 }
 
 /// Changes `Set-Cookie`. Returns whether the response sets, for all who share it, what only some agreed to.
-fn edit_set_cookies(judge: &Judge<'_>, facts: &ResponseFacts<'_>, tally: &mut Tally, changes: &mut Vec<HeaderChange>) -> bool {
+fn edit_set_cookies(
+    judge: &Judge<'_>,
+    facts: &ResponseFacts<'_>,
+    tally: &mut Tally,
+    changes: &mut Vec<HeaderChange>,
+) -> bool {
     let lines = facts.headers.get_all(SET_COOKIE);
     let mut kept: Option<Vec<HeaderValue>> = None;
     let mut optional = false;
@@ -178,7 +184,8 @@ fn judge_set_cookie(judge: &Judge<'_>, line: &[u8], now: u64, tally: &mut Tally,
     if tally.count(Direction::ResponseCookie, &verdict) {
         return Fate::Drop;
     }
-    let cap = verdict.purpose.filter(|_| verdict.enforced).and_then(|purpose| judge.site.options.lifetimes.get(purpose));
+    let cap =
+        verdict.purpose.filter(|_| verdict.enforced).and_then(|purpose| judge.site.options.lifetimes.get(purpose));
     cap.and_then(|cap| cap_lifetime(line, cap, now)).map_or(Fate::Keep, Fate::Replace)
 }
 

@@ -116,9 +116,12 @@ impl RequestIndex {
 impl RequestShape {
     /// The text that the query must hold as it stands, if a value's shape begins with one or a key is distinctive.
     fn query_literal(&self) -> Option<String> {
-        let literal = |shape: &QueryShape| format!("{}={}", shape.key, shape.value.as_ref().map_or("", |value| value.head()));
+        let literal =
+            |shape: &QueryShape| format!("{}={}", shape.key, shape.value.as_ref().map_or("", |value| value.head()));
         let valued = self.query.iter().filter(|shape| shape.value.is_some()).map(literal);
-        valued.max_by_key(String::len).or_else(|| self.query.iter().map(|shape| shape.key.to_string()).max_by_key(String::len))
+        valued
+            .max_by_key(String::len)
+            .or_else(|| self.query.iter().map(|shape| shape.key.to_string()).max_by_key(String::len))
     }
 
     fn literals(&self) -> usize {

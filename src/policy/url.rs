@@ -35,7 +35,8 @@ impl<'a> Url<'a> {
             let rest = rest.get(slashes..).unwrap_or_default();
             let end = rest.iter().position(|b| matches!(b, b'/' | b'\\' | b'?' | b'#')).unwrap_or(rest.len());
             let (authority, rest) = rest.split_at_checked(end).unwrap_or((rest, b""));
-            let authority = memchr::memrchr(b'@', authority).map_or(authority, |at| authority.get(at + 1..).unwrap_or_default());
+            let authority =
+                memchr::memrchr(b'@', authority).map_or(authority, |at| authority.get(at + 1..).unwrap_or_default());
             (Some(Host::parse(authority)?), rest)
         } else {
             (None, rest)

@@ -15,9 +15,14 @@ mod tests {
 
     #[test]
     fn only_the_exact_value_counts() {
-        for (values, expected) in
-            [(&["1"][..], true), (&["0", "1"], true), (&["0"], false), (&["1;q=1"], false), (&["true"], false), (&[], false)]
-        {
+        for (values, expected) in [
+            (&["1"][..], true),
+            (&["0", "1"], true),
+            (&["0"], false),
+            (&["1;q=1"], false),
+            (&["true"], false),
+            (&[], false),
+        ] {
             let mut headers = HeaderMap::new();
             for value in values {
                 headers.append("sec-gpc", value.parse().unwrap());

@@ -1,0 +1,47 @@
+//! The command line: one file a command.
+
+mod check;
+mod demo;
+mod explain;
+mod health;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The configuration cannot be used (EX_CONFIG of sysexits.h).
+const BAD_CONFIGURATION: u8 = 78;
+
+/// A reverse proxy that makes a web property keep its own consent promise.
+#[derive(Parser)]
+#[command(name = "consentry", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve.
+    Run(run::Arguments),
+    /// Validate a configuration, and list everything that is wrong with it.
+    Check(check::Arguments),
+    /// Show what would be decided for one request, and why.
+    Explain(explain::Arguments),
+    /// Serve a sample shop full of trackers behind the proxy, on this machine only.
+    Demo(demo::Arguments),
+    /// Ask a running proxy whether it is ready.
+    Health(health::Arguments),
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
+        Command::Demo(arguments) => demo::demo(&arguments),
+        Command::Health(arguments) => health::health(&arguments),
+    }
+}

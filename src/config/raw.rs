@@ -1,0 +1,201 @@
+//! The configuration as it is written. Everything is optional here; what must be there is for validation to say.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+type Text = Spanned<String>;
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Config {
+    pub listen: Listen,
+    pub server: Server,
+    pub limits: Limits,
+    pub log: Log,
+    pub consent: Consent,
+    pub catalog: Catalog,
+    pub site: Vec<Spanned<Site>>,
+    pub ledger: Option<Spanned<Ledger>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Listen {
+    pub traffic: Vec<Text>,
+    pub admin: Option<Text>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Server {
+    pub threads: Option<Spanned<u64>>,
+    pub lame_duck_seconds: Option<Spanned<u64>>,
+    pub drain_seconds: Option<Spanned<u64>>,
+    pub trusted_proxies: Vec<Text>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Limits {
+    pub header_bytes: Option<Spanned<u64>>,
+    pub header_seconds: Option<Spanned<u64>>,
+    pub idle_seconds: Option<Spanned<u64>>,
+    pub body_bytes: Option<Spanned<u64>>,
+    pub connections: Option<Spanned<u64>>,
+    pub requests_per_connection: Option<Spanned<u64>>,
+    pub connect_seconds: Option<Spanned<u64>>,
+    pub io_seconds: Option<Spanned<u64>>,
+    pub upstream_idle_seconds: Option<Spanned<u64>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Log {
+    pub access: Option<bool>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Consent {
+    pub cookie: Option<Text>,
+    pub prefix: Option<Text>,
+    pub header: Option<Text>,
+    pub signing_key: Option<Text>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Catalog {
+    pub built_in: Option<bool>,
+    pub files: Vec<Text>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Site {
+    pub name: Option<Text>,
+    pub hosts: Vec<Text>,
+    pub upstream: Vec<Text>,
+    pub upstream_ca: Option<Text>,
+    pub mode: Option<Text>,
+    pub jurisdiction: Option<Text>,
+    pub unknown_cookies: Option<Text>,
+    pub signals: Vec<Text>,
+    pub validity_days: Option<Spanned<u64>>,
+    pub max_age_days: BTreeMap<Text, Spanned<u64>>,
+    pub purpose: Vec<Spanned<Purpose>>,
+    pub cookie: Vec<Spanned<Cookie>>,
+    pub tracker: Vec<Spanned<Tracker>>,
+    pub share: Vec<Spanned<Share>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Purpose {
+    pub name: Option<Text>,
+    /// Sale or sharing of personal data: `Sec-GPC` caps it, too.
+    pub sale: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Cookie {
+    pub name: Option<Text>,
+    pub purpose: Option<Text>,
+    pub mode: Option<Text>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Tracker {
+    pub host: Option<Text>,
+    pub path: Option<Text>,
+    pub query: Vec<Text>,
+    pub method: Option<Text>,
+    pub body: Vec<Text>,
+    pub purpose: Option<Text>,
+    pub mode: Option<Text>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Share {
+    pub path: Option<Text>,
+    pub event: Option<Text>,
+    /// Read so that it is no unknown key; the ledger needs it, and is not there yet.
+    #[allow(dead_code)]
+    pub session_cookies: Vec<Text>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(dead_code)]
+pub(super) struct Ledger {
+    pub path: Option<Text>,
+    pub keys: Option<Text>,
+}
+
+/// A catalog file.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct CatalogFile {
+    pub vendor: Vec<Spanned<Vendor>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Vendor {
+    pub id: Option<Text>,
+    pub name: Option<Text>,
+    pub owner: Option<String>,
+    pub country: Option<Text>,
+    pub privacy: Option<Text>,
+    pub purpose: Option<Text>,
+    pub about: Option<String>,
+    pub cookies: Vec<Spanned<VendorCookie>>,
+    pub hosts: Vec<Spanned<VendorHost>>,
+    pub paths: Vec<Spanned<VendorPath>>,
+    pub click_ids: Vec<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a name, or a table with `name` and, if need be, `purpose` and `domain`")]
+pub(super) enum VendorCookie {
+    Name(String),
+    Table(VendorCookieTable),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VendorCookieTable {
+    pub name: String,
+    pub purpose: Option<String>,
+    pub domain: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a host, or a table with `host` and, if need be, `path` and `purpose`")]
+pub(super) enum VendorHost {
+    Host(String),
+    Table(VendorHostTable),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VendorHostTable {
+    pub host: String,
+    pub path: Option<String>,
+    pub purpose: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct VendorPath {
+    pub path: Option<Text>,
+    pub query: Vec<Text>,
+    pub method: Option<Text>,
+    pub body: Vec<Text>,
+    pub purpose: Option<Text>,
+}

@@ -1,0 +1,704 @@
+//! What was written, checked against what can be meant.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use toml::Spanned;
+
+use super::diagnostic::{Diagnostic, LineIndex};
+use super::{Config, ConsentSettings, FileSet, Limits, Listen, Server, SiteConfig, UpstreamAddress, UpstreamScheme};
+use super::{catalog, raw};
+use crate::consent::OwnCookie;
+use crate::consent::signal::FORMATS;
+use crate::policy::{
+    CookieLifetimes, Host, HostPattern, Jurisdiction, Mode, OperatorRules, Origin, Pattern, Purpose, PurposeSet,
+    Purposes, QueryShape, RequestShape, Rule, ShareEvent, ShareLink, SiteOptions, UnknownCookies,
+};
+
+const DAY: u64 = 86_400;
+
+/// Signal formats that are planned and may stand in a configuration already.
+const COMING_SIGNALS: [&str; 9] =
+    ["cookiebot", "onetrust", "cookieyes", "didomi", "tcf", "gpp", "usprivacy", "klaro", "complianz"];
+
+type Text = Spanned<String>;
+
+/// Checking one file: where it is, and where problems go.
+pub(super) struct Check<'a> {
+    pub file: &'a Arc<str>,
+    pub text: &'a str,
+    pub lines: LineIndex,
+    pub diagnostics: &'a mut Vec<Diagnostic>,
+    pub purposes: &'a mut Purposes,
+}
+
+impl Check<'_> {
+    pub(super) fn error(&mut self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+        self.diagnostics.push(Diagnostic::at(self.file, self.text, span, message).help(help));
+    }
+
+    fn warning(&mut self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+        self.diagnostics.push(Diagnostic::at(self.file, self.text, span, message).help(help).warning());
+    }
+
+    pub(super) fn purpose(&mut self, name: &str, span: Range<usize>) -> Option<Purpose> {
+        let purpose = self.purposes.get(name);
+        if purpose.is_none() {
+            let known: Vec<_> = self.purposes.names(self.purposes.all()).map(str::to_owned).collect();
+            let help = format!("known here: {}; declare others with `[[site.purpose]]`", known.join(", "));
+            self.error(span, format!("unknown purpose `{name}`"), help);
+        }
+        purpose
+    }
+
+    /// One of a few words.
+    fn choice<T: Copy>(&mut self, value: Option<&Text>, choices: &[(&str, T)]) -> Option<T> {
+        let value = value?;
+        let found = choices.iter().find(|(word, _)| word == value.get_ref());
+        if found.is_none() {
+            let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+            self.error(
+                value.span(),
+                format!("`{}` is not possible here", value.get_ref()),
+                format!("write one of: {}", words.join(", ")),
+            );
+        }
+        found.map(|(_, choice)| *choice)
+    }
+
+    fn number(&mut self, value: Option<Spanned<u64>>, default: u64, range: std::ops::RangeInclusive<u64>) -> u64 {
+        let Some(value) = value else { return default };
+        if !range.contains(value.get_ref()) {
+            let help = format!("write a number from {} to {}", range.start(), range.end());
+            self.error(value.span(), format!("{} is out of range", value.get_ref()), help);
+            return default;
+        }
+        value.into_inner()
+    }
+
+    fn seconds(&mut self, value: Option<Spanned<u64>>, default: u64, range: std::ops::RangeInclusive<u64>) -> Duration {
+        Duration::from_secs(self.number(value, default, range))
+    }
+
+    fn pattern(&mut self, text: &Text) -> Option<Pattern> {
+        let pattern = Pattern::new(text.get_ref());
+        pattern
+            .map_err(|error| {
+                self.error(text.span(), error.to_string(), "write a name; `*` stands for any run of characters")
+            })
+            .ok()
+    }
+
+    pub(super) fn origin(&self, span: &Range<usize>) -> Origin {
+        Origin { file: self.file.clone(), line: self.lines.line(span.start) }
+    }
+}
+
+/// The configuration that `raw` means. What is wrong is reported, and the result then not to be used.
+pub(super) fn validate(
+    raw: raw::Config,
+    file: &Arc<str>,
+    text: &str,
+    files: &mut FileSet<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Config> {
+    let mut purposes = Purposes::default();
+    declare_purposes(&raw.site, file, text, &mut purposes, diagnostics);
+    let own_files = read_catalogs(&raw.catalog, file, text, files, diagnostics);
+    let built_in = raw.catalog.built_in.unwrap_or(true);
+    let catalog = if own_files.is_empty() && built_in {
+        catalog::built_in()
+    } else {
+        Arc::new(catalog::compile(&own_files, built_in, &mut purposes, diagnostics))
+    };
+    let mut check = Check { file, text, lines: LineIndex::new(text), diagnostics, purposes: &mut purposes };
+    if let Some(ledger) = &raw.ledger {
+        check.warning(
+            ledger.span(),
+            "the ledger is not part of this version: no access to a share link is recorded",
+            "leave the section for later, or remove it",
+        );
+    }
+    let listen = listen(&mut check, raw.listen);
+    let server = server(&mut check, raw.server);
+    let limits = limits(&mut check, raw.limits);
+    let consent = consent(&mut check, raw.consent, files);
+    let sites = sites(&mut check, raw.site, &consent, files);
+    Some(Config {
+        listen: listen?,
+        server,
+        limits,
+        access_log: raw.log.access.unwrap_or(true),
+        consent,
+        sites,
+        catalog,
+        hash: files.hash(),
+        files: files.paths(),
+        purposes,
+    })
+}
+
+fn declare_purposes(
+    sites: &[Spanned<raw::Site>],
+    file: &Arc<str>,
+    text: &str,
+    purposes: &mut Purposes,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    for declared in sites.iter().flat_map(|site| &site.get_ref().purpose) {
+        let Some(name) = &declared.get_ref().name else { continue };
+        let word = name.get_ref();
+        let plain = !word.is_empty()
+            && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b));
+        let problem = if plain {
+            purposes.declare(word).err().map(|error| error.to_string())
+        } else {
+            Some(format!("`{word}` cannot name a purpose"))
+        };
+        if let Some(problem) = problem {
+            let help = "use few purposes, named by lower-case letters, digits, `-` and `_`";
+            diagnostics.push(Diagnostic::at(file, text, name.span(), problem).help(help));
+        }
+    }
+}
+
+fn read_catalogs(
+    raw: &raw::Catalog,
+    file: &Arc<str>,
+    text: &str,
+    files: &mut FileSet<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<(Arc<str>, String)> {
+    let mut catalogs = Vec::new();
+    for name in &raw.files {
+        let read = files.read(name.get_ref()).map_err(|error| error.to_string());
+        match read.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())) {
+            Ok(catalog) => catalogs.push((name.get_ref().as_str().into(), catalog)),
+            Err(error) => {
+                let message = format!("the catalog file `{}` cannot be read: {error}", name.get_ref());
+                diagnostics
+                    .push(Diagnostic::at(file, text, name.span(), message).help("paths are relative to this file"));
+            }
+        }
+    }
+    catalogs
+}
+
+fn listen(check: &mut Check<'_>, raw: raw::Listen) -> Option<Listen> {
+    let help = "write an address with a port, such as `0.0.0.0:8080`; port 0 takes any that is free";
+    let mut seen: Vec<SocketAddr> = Vec::new();
+    let mut address = |check: &mut Check<'_>, text: &Text| {
+        let parsed: Option<SocketAddr> = text.get_ref().parse().ok();
+        match parsed {
+            None => check.error(text.span(), format!("`{}` is not an address to listen on", text.get_ref()), help),
+            Some(known) if known.port() != 0 && seen.contains(&known) => {
+                check.error(text.span(), format!("{known} is listened on twice"), "remove one");
+            }
+            Some(fresh) => seen.push(fresh),
+        }
+        parsed
+    };
+    let traffic: Vec<_> = raw.traffic.iter().filter_map(|text| address(check, text)).collect();
+    let default_admin = SocketAddr::from(([127, 0, 0, 1], 9900));
+    let admin = raw.admin.as_ref().map_or(Some(default_admin), |text| address(check, text));
+    if raw.traffic.is_empty() {
+        check.error(0..0, "nothing to listen on", "add `[listen]` with `traffic = [\"127.0.0.1:8080\"]`");
+    }
+    Some(Listen { traffic, admin: admin? })
+}
+
+fn server(check: &mut Check<'_>, raw: raw::Server) -> Server {
+    let trusted = raw.trusted_proxies.iter().filter_map(|text| {
+        let network =
+            text.get_ref().parse::<IpNet>().or_else(|_| text.get_ref().parse::<std::net::IpAddr>().map(IpNet::from));
+        network
+            .map_err(|_| {
+                check.error(
+                    text.span(),
+                    format!("`{}` is not a network", text.get_ref()),
+                    "write `10.0.0.0/8` or `::1`",
+                )
+            })
+            .ok()
+    });
+    Server {
+        trusted_proxies: trusted.collect(),
+        threads: raw.threads.map(|threads| usize::try_from(check.number(Some(threads), 1, 1..=1024)).unwrap_or(1)),
+        lame_duck: check.seconds(raw.lame_duck_seconds, 5, 0..=3600),
+        drain: check.seconds(raw.drain_seconds, 25, 0..=86_400),
+    }
+}
+
+fn limits(check: &mut Check<'_>, raw: raw::Limits) -> Limits {
+    let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    Limits {
+        header_bytes: size(check.number(raw.header_bytes, 64 << 10, 1024..=1 << 20)),
+        header_time: check.seconds(raw.header_seconds, 10, 1..=3600),
+        idle: check.seconds(raw.idle_seconds, 60, 1..=86_400),
+        body_bytes: check.number(raw.body_bytes, 1 << 30, 0..=u64::MAX >> 1),
+        connections: size(check.number(raw.connections, 20_000, 1..=10_000_000)),
+        requests_per_connection: u32::try_from(check.number(
+            raw.requests_per_connection,
+            10_000,
+            1..=u64::from(u32::MAX),
+        ))
+        .unwrap_or(u32::MAX),
+        connect: check.seconds(raw.connect_seconds, 5, 1..=3600),
+        io: check.seconds(raw.io_seconds, 60, 1..=86_400),
+        upstream_idle: check.seconds(raw.upstream_idle_seconds, 30, 1..=86_400),
+    }
+}
+
+fn consent(check: &mut Check<'_>, raw: raw::Consent, files: &mut FileSet<'_>) -> ConsentSettings {
+    let name = raw.cookie.as_ref().map_or("consentry", |name| name.get_ref());
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if let Some(cookie) = raw.cookie.as_ref().filter(|_| name.is_empty() || !name.bytes().all(token)) {
+        check.error(
+            cookie.span(),
+            format!("`{name}` cannot name a cookie"),
+            "use letters, digits, `-` and `_` (RFC 6265, section 4.1.1)",
+        );
+    }
+    let prefix = raw.prefix.as_ref().map_or("/.consentry", |prefix| prefix.get_ref());
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~/".contains(&b);
+    if let Some(text) = raw.prefix.as_ref().filter(|_| {
+        !prefix.starts_with('/')
+            || prefix.len() < 2
+            || prefix.ends_with('/')
+            || prefix.contains("//")
+            || !prefix.bytes().all(plain)
+    }) {
+        check.error(
+            text.span(),
+            format!("`{prefix}` cannot be the prefix of the own pages"),
+            "write a path such as `/.consentry`, without a slash at the end",
+        );
+    }
+    let header = raw.header.as_ref().map_or("x-consent-purposes", |header| header.get_ref());
+    let header_name = http::HeaderName::from_bytes(header.as_bytes());
+    if let (Some(text), Err(_)) = (&raw.header, &header_name) {
+        check.error(text.span(), format!("`{header}` cannot name a header field"), "use letters, digits and `-`");
+    }
+    let key = raw.signing_key.as_ref().and_then(|path| signing_key(check, path, files));
+    ConsentSettings {
+        cookie: OwnCookie::new(name, key.as_deref()),
+        prefix: prefix.into(),
+        blocked_path: format!("{prefix}/blocked").into(),
+        header: header_name.unwrap_or(http::HeaderName::from_static("x-consent-purposes")),
+    }
+}
+
+fn signing_key(check: &mut Check<'_>, path: &Text, files: &mut FileSet<'_>) -> Option<Vec<u8>> {
+    match files.read(path.get_ref()) {
+        Ok(key) if key.trim_ascii().len() >= 32 => Some(key.trim_ascii().to_vec()),
+        Ok(_) => {
+            check.error(
+                path.span(),
+                "the signing key is too short",
+                "put at least 32 random bytes into the file, for example with `openssl rand -hex 32`",
+            );
+            None
+        }
+        Err(error) => {
+            check.error(
+                path.span(),
+                format!("the signing key cannot be read: {error}"),
+                "paths are relative to this file",
+            );
+            None
+        }
+    }
+}
+
+fn sites(
+    check: &mut Check<'_>,
+    raw: Vec<Spanned<raw::Site>>,
+    consent: &ConsentSettings,
+    files: &mut FileSet<'_>,
+) -> Vec<SiteConfig> {
+    if raw.is_empty() {
+        check.error(0..0, "no site is configured", "add `[[site]]` with `name`, `hosts` and `upstream`");
+    }
+    let mut names: HashMap<String, usize> = HashMap::new();
+    let mut hosts: HashMap<HostPattern, String> = HashMap::new();
+    let mut sites = Vec::new();
+    for site in raw {
+        let span = site.span();
+        let site = site.into_inner();
+        let name = site_name(check, &site, &span);
+        let line = check.lines.line(span.start);
+        if let Some(earlier) = names.insert(name.clone(), line) {
+            check.error(
+                span.clone(),
+                format!("a site called `{name}` is configured twice"),
+                format!("the other is in line {earlier}; rename one"),
+            );
+        }
+        let patterns = site_hosts(check, &site, &span);
+        for (pattern, text_span) in &patterns {
+            if let Some(owner) = hosts.insert(pattern.clone(), name.clone()) {
+                check.error(
+                    text_span.clone(),
+                    format!("`{pattern}` belongs to the site `{owner}` already"),
+                    "let each host belong to one site",
+                );
+            }
+        }
+        let hosts = patterns.into_iter().map(|(pattern, _)| pattern).collect();
+        sites.extend(one_site(check, site, &span, name, hosts, consent, files));
+    }
+    sites
+}
+
+fn site_name(check: &mut Check<'_>, site: &raw::Site, span: &Range<usize>) -> String {
+    let Some(name) = &site.name else {
+        check.error(span.clone(), "the site has no name", "add `name = \"shop\"`: metrics and logs call it that");
+        return String::new();
+    };
+    let word = name.get_ref();
+    if word.is_empty() || word.len() > 64 || !word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
+        check.error(
+            name.span(),
+            format!("`{word}` cannot name a site"),
+            "use up to 64 letters, digits, `-`, `_` and `.`",
+        );
+    }
+    word.clone()
+}
+
+fn site_hosts(check: &mut Check<'_>, site: &raw::Site, span: &Range<usize>) -> Vec<(HostPattern, Range<usize>)> {
+    if site.hosts.is_empty() {
+        check.error(span.clone(), "the site has no hosts", "add `hosts = [\"shop.example\"]`, or `[\"*\"]` for any");
+    }
+    let mut patterns = Vec::new();
+    for host in &site.hosts {
+        match HostPattern::parse(&host.get_ref().to_ascii_lowercase()) {
+            Some(pattern) => patterns.push((pattern, host.span())),
+            None => check.error(
+                host.span(),
+                format!("`{}` is not a host", host.get_ref()),
+                "write `shop.example`, `*.shop.example` or `*`, without scheme and port",
+            ),
+        }
+    }
+    patterns
+}
+
+fn one_site(
+    check: &mut Check<'_>,
+    raw: raw::Site,
+    span: &Range<usize>,
+    name: String,
+    hosts: Vec<HostPattern>,
+    consent: &ConsentSettings,
+    files: &mut FileSet<'_>,
+) -> Option<SiteConfig> {
+    if raw.upstream.is_empty() {
+        check.error(
+            span.clone(),
+            format!("the site `{name}` has no upstream"),
+            "add `upstream = [\"http://127.0.0.1:3000\"]`",
+        );
+    }
+    let upstreams = raw.upstream.iter().filter_map(|text| upstream(check, text)).collect();
+    let ca = raw.upstream_ca.as_ref().and_then(|path| {
+        let read = files.read(path.get_ref());
+        read.map_err(|error| {
+            check.error(path.span(), format!("the CA file cannot be read: {error}"), "paths are relative to this file")
+        })
+        .ok()
+    });
+    let modes = [("observe", Mode::Observe), ("enforce", Mode::Enforce), ("off", Mode::Off)];
+    let jurisdictions =
+        [("opt-in", Jurisdiction::OptIn), ("opt-out", Jurisdiction::OptOut), ("notice", Jurisdiction::Notice)];
+    let unknown =
+        [("block", UnknownCookies::Block), ("report", UnknownCookies::Report), ("allow", UnknownCookies::Allow)];
+    let (purposes, gpc_caps) = site_purposes(check, &raw.purpose);
+    let options = SiteOptions {
+        name: name.into(),
+        hosts,
+        mode: check.choice(raw.mode.as_ref(), &modes).unwrap_or_default(),
+        jurisdiction: check.choice(raw.jurisdiction.as_ref(), &jurisdictions).unwrap_or_default(),
+        unknown_cookies: check.choice(raw.unknown_cookies.as_ref(), &unknown).unwrap_or_default(),
+        purposes,
+        gpc_caps,
+        signals: signals(check, &raw.signals),
+        validity: check.number(raw.validity_days, 180, 1..=3650) * DAY,
+        lifetimes: lifetimes(check, raw.max_age_days),
+        shares: raw.share.iter().filter_map(|share| share_link(check, share)).collect(),
+    };
+    let cookies = cookie_rules(check, raw.cookie, consent);
+    let (requests, hosts) = tracker_rules(check, raw.tracker, consent);
+    Some(SiteConfig { options, rules: OperatorRules { cookies, requests, hosts }, upstreams, ca: ca.map(Into::into) })
+}
+
+fn upstream(check: &mut Check<'_>, text: &Text) -> Option<UpstreamAddress> {
+    let parsed = parse_upstream(text.get_ref());
+    let help = "write `http://host:port`, `https://host` or `h2c://host:port`, without path";
+    parsed
+        .map_err(|problem| {
+            check.error(text.span(), format!("`{}` is not an upstream: {problem}", text.get_ref()), help)
+        })
+        .ok()
+}
+
+fn parse_upstream(text: &str) -> Result<UpstreamAddress, &'static str> {
+    let (scheme, rest) = text.split_once("://").ok_or("it has no scheme")?;
+    let (scheme, default_port) = match scheme {
+        "http" => (UpstreamScheme::Http, 80),
+        "https" => (UpstreamScheme::Https, 443),
+        "h2c" => (UpstreamScheme::H2c, 80),
+        _ => return Err("its scheme is not known"),
+    };
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    let parsed: http::uri::Authority = authority.parse().map_err(|_| "it has a path, or no host")?;
+    let (host, port) = (parsed.host(), parsed.port_u16().unwrap_or(default_port));
+    if Host::parse(host.as_bytes()).is_none() || authority.contains('@') || port == 0 || (authority.ends_with(':')) {
+        return Err("its host or port is not possible");
+    }
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    Ok(UpstreamAddress { scheme, host: host.into(), port })
+}
+
+fn site_purposes(check: &mut Check<'_>, declared: &[Spanned<raw::Purpose>]) -> (PurposeSet, PurposeSet) {
+    let (mut all, mut caps) = (Purposes::BUILT_IN, PurposeSet::of(Purpose::MARKETING));
+    for declared in declared {
+        let Some(name) = &declared.get_ref().name else {
+            check.error(declared.span(), "the purpose has no name", "add `name = \"personalisation\"`");
+            continue;
+        };
+        let Some(purpose) = check.purposes.get(name.get_ref()) else { continue };
+        all = all.with(purpose);
+        if declared.get_ref().sale {
+            caps = caps.with(purpose);
+        }
+    }
+    (all, caps.without(PurposeSet::NECESSARY))
+}
+
+fn signals(check: &mut Check<'_>, listed: &[Text]) -> Vec<Box<str>> {
+    let mut known = Vec::new();
+    for signal in listed {
+        let name = signal.get_ref().as_str();
+        if FORMATS.iter().any(|format| format.name == name) {
+            known.push(name.into());
+        } else if COMING_SIGNALS.contains(&name) {
+            check.warning(
+                signal.span(),
+                format!("the signal `{name}` is not read by this version and grants nothing"),
+                "leave it for later, or remove it",
+            );
+            known.push(name.into());
+        } else {
+            let names: Vec<_> = FORMATS.iter().map(|format| format.name).collect();
+            check.error(signal.span(), format!("unknown signal `{name}`"), format!("known here: {}", names.join(", ")));
+        }
+    }
+    known
+}
+
+fn lifetimes(check: &mut Check<'_>, raw: std::collections::BTreeMap<Text, Spanned<u64>>) -> CookieLifetimes {
+    let mut lifetimes = CookieLifetimes::default();
+    for (name, days) in raw {
+        let Some(purpose) = check.purpose(name.get_ref(), name.span()) else { continue };
+        if purpose == Purpose::NECESSARY {
+            check.error(
+                name.span(),
+                "the life of necessary cookies cannot be capped",
+                "they are never altered; remove this",
+            );
+            continue;
+        }
+        let seconds = check.number(Some(days), 400, 1..=3650) * DAY;
+        lifetimes.set(purpose, u32::try_from(seconds).unwrap_or(u32::MAX));
+    }
+    lifetimes
+}
+
+fn share_link(check: &mut Check<'_>, share: &Spanned<raw::Share>) -> Option<ShareLink> {
+    let raw = share.get_ref();
+    let Some(path) = &raw.path else {
+        check.error(share.span(), "the share link has no path", "add `path = \"/s/{token}\"`");
+        return None;
+    };
+    let template = path.get_ref();
+    if !template.starts_with('/') || template.matches("{token}").count() != 1 || template.contains('*') {
+        check.error(
+            path.span(),
+            format!("`{template}` is not a share link"),
+            "write a path with exactly one `{token}`, such as `/s/{token}`",
+        );
+        return None;
+    }
+    let events = [("open", ShareEvent::Open), ("download", ShareEvent::Download)];
+    let event = check.choice(raw.event.as_ref(), &events).unwrap_or(ShareEvent::Open);
+    let pattern = Pattern::new(&template.replace("{token}", "*")).ok()?;
+    Some(ShareLink { template: template.as_str().into(), path: pattern, event })
+}
+
+fn rule(
+    check: &mut Check<'_>,
+    whole: &Range<usize>,
+    text: &str,
+    purpose: Option<&Text>,
+    mode: Option<&Text>,
+) -> Option<Rule> {
+    let Some(purpose) = purpose else {
+        check.error(whole.clone(), "the rule has no purpose", "add `purpose = \"analytics\"`, or another");
+        return None;
+    };
+    let purpose = check.purpose(purpose.get_ref(), purpose.span())?;
+    let mode = check.choice(mode, &[("observe", Mode::Observe), ("enforce", Mode::Enforce), ("off", Mode::Off)]);
+    Some(Rule { purpose, text: text.into(), vendor: None, origin: check.origin(whole), mode })
+}
+
+fn cookie_rules(
+    check: &mut Check<'_>,
+    raw: Vec<Spanned<raw::Cookie>>,
+    consent: &ConsentSettings,
+) -> Vec<(Pattern, Rule)> {
+    let own = &*consent.cookie.name;
+    let mut rules: Vec<(Pattern, Rule)> = Vec::new();
+    if let Ok(pattern) = Pattern::new(own) {
+        let origin = Origin { file: "the own consent cookie".into(), line: 0 };
+        rules.push((pattern, Rule { purpose: Purpose::NECESSARY, text: own.into(), vendor: None, origin, mode: None }));
+    }
+    for cookie in raw {
+        let span = cookie.span();
+        let raw = cookie.into_inner();
+        let Some(name) = &raw.name else {
+            check.error(span, "the cookie rule has no name", "add `name = \"cart_*\"`");
+            continue;
+        };
+        let pattern = check.pattern(name);
+        let rule = rule(check, &span, name.get_ref(), raw.purpose.as_ref(), raw.mode.as_ref());
+        let (Some(pattern), Some(rule)) = (pattern, rule) else { continue };
+        if pattern.matches(own.as_bytes()) && rule.purpose != Purpose::NECESSARY {
+            let message =
+                format!("`{}` also names `{own}`, the own consent cookie, which would be dropped", pattern.as_str());
+            check.error(name.span(), message, "make the pattern narrower, or rename the own cookie under `[consent]`");
+            continue;
+        }
+        if let Some((_, earlier)) =
+            rules.iter().find(|(known, known_rule)| *known == pattern && known_rule.purpose != rule.purpose)
+        {
+            let message = format!("`{}` has two purposes", pattern.as_str());
+            check.error(name.span(), message, format!("the other rule is at {}; remove one", earlier.origin));
+            continue;
+        }
+        rules.push((pattern, rule));
+    }
+    rules
+}
+
+type RequestRules = Vec<(RequestShape, Rule)>;
+type HostRules = Vec<(HostPattern, Pattern, Rule)>;
+
+fn tracker_rules(
+    check: &mut Check<'_>,
+    raw: Vec<Spanned<raw::Tracker>>,
+    consent: &ConsentSettings,
+) -> (RequestRules, HostRules) {
+    let (mut requests, mut hosts) = (Vec::new(), Vec::new());
+    for tracker in raw {
+        let span = tracker.span();
+        let raw = tracker.into_inner();
+        let text = |text: &Option<Text>| text.as_ref().map_or("", |text| text.get_ref()).to_owned();
+        let (host, path) = (text(&raw.host), text(&raw.path));
+        let Some(rule) = rule(check, &span, &format!("{host}{path}"), raw.purpose.as_ref(), raw.mode.as_ref()) else {
+            continue;
+        };
+        let Some(host) = &raw.host else {
+            let own_pages = format!("{}/consent", consent.prefix);
+            let shape = request_shape(check, span.clone(), raw.path, raw.query, raw.method, raw.body);
+            match shape {
+                Some(shape) if shape.query.is_empty() && shape.path.matches(own_pages.as_bytes()) => {
+                    check.error(
+                        span,
+                        format!("`{path}` would block the own pages under `{}`", consent.prefix),
+                        "make the path narrower",
+                    );
+                }
+                Some(shape) => requests.push((shape, rule)),
+                None => {}
+            }
+            continue;
+        };
+        if !raw.query.is_empty() || !raw.body.is_empty() || raw.method.is_some() {
+            check.error(
+                span,
+                "a rule with a host can only have a path beside it",
+                "leave out `host` to match requests to the site itself by query, method or body",
+            );
+            continue;
+        }
+        let patterns =
+            HostPattern::parse(&host.get_ref().to_ascii_lowercase()).filter(|pattern| *pattern != HostPattern::Any);
+        let Some(pattern) = patterns else {
+            check.error(
+                host.span(),
+                format!("`{}` is not a host", host.get_ref()),
+                "write `metrics.shop.example` or `*.tracker.example`",
+            );
+            continue;
+        };
+        let path = raw.path.as_ref().and_then(|path| check.pattern(path));
+        let path = path.or_else(|| Pattern::new("*").ok());
+        hosts.extend(path.map(|path| (pattern, path, rule)));
+    }
+    (requests, hosts)
+}
+
+/// The shape of a request to a site's own host, from its parts.
+pub(super) fn request_shape(
+    check: &mut Check<'_>,
+    whole: Range<usize>,
+    path: Option<Text>,
+    query: Vec<Text>,
+    method: Option<Text>,
+    body: Vec<Text>,
+) -> Option<RequestShape> {
+    let path_text = path.as_ref().map_or("*", |path| path.get_ref());
+    if let Some(path) = path.as_ref().filter(|path| !path.get_ref().starts_with(['/', '*'])) {
+        check.error(
+            path.span(),
+            format!("`{}` is not a path", path.get_ref()),
+            "begin it with `/`, or with `*` for any prefix",
+        );
+        return None;
+    }
+    let pattern = Pattern::new(path_text).ok()?;
+    if pattern.literals() < 2 && query.is_empty() && body.is_empty() {
+        check.error(whole, "the rule matches every request", "add a `path`, or what its `query` or `body` holds");
+        return None;
+    }
+    let mut shapes = Vec::new();
+    for parameter in &query {
+        let (key, value) = match parameter.get_ref().split_once('=') {
+            Some((key, value)) => (key, Some(value)),
+            None => (parameter.get_ref().as_str(), None),
+        };
+        let value = value.map(Pattern::new).transpose();
+        match value {
+            Ok(value) if !key.is_empty() => shapes.push(QueryShape { key: key.into(), value }),
+            _ => {
+                check.error(
+                    parameter.span(),
+                    format!("`{}` is not a parameter", parameter.get_ref()),
+                    "write `key=value`, `key=begin*` or `key`",
+                );
+                return None;
+            }
+        }
+    }
+    Some(RequestShape {
+        path: pattern,
+        query: shapes,
+        method: method.map(|method| method.into_inner().to_ascii_uppercase().into()),
+        body: body.into_iter().map(|literal| literal.into_inner().into_bytes().into()).collect(),
+    })
+}

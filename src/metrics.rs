@@ -1,0 +1,241 @@
+//! Every metric of the program. Labels come from closed sets: names of configured sites and purposes, and words that
+//! stand in this code; nothing from the wire.
+
+use std::sync::Arc;
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+use crate::consent::Source;
+use crate::consent::signal::FORMATS;
+use crate::enforce::{Action, Direction, Tally};
+use crate::policy::{PurposeSet, Purposes, Site};
+
+/// Upper bounds in seconds.
+const DURATIONS: [f64; 14] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+
+const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// The label of what no purpose is known for.
+const UNKNOWN: &str = "unknown";
+
+/// All metric families, in their own registry.
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    durations: HistogramVec,
+    cookies: IntCounterVec,
+    parameters: IntCounterVec,
+    headers: IntCounterVec,
+    tracker_requests: IntCounterVec,
+    consents: IntCounterVec,
+    choices: IntCounterVec,
+    upstream_errors: IntCounterVec,
+    /// Requests and connections that were refused before a site was known, by reason.
+    pub rejected: IntCounterVec,
+    pub requests_in_flight: IntGauge,
+    pub connections: IntGauge,
+    pub reloads: IntCounterVec,
+    pub config_version: IntGauge,
+    pub config_last_reload_successful: IntGauge,
+    pub config_last_reload_success_timestamp: IntGauge,
+    pub access_log_dropped: IntCounter,
+    pub panics: IntCounter,
+}
+
+impl Metrics {
+    pub fn new() -> Result<Arc<Metrics>, prometheus::Error> {
+        let registry = Registry::new();
+        let counters = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+            let family = IntCounterVec::new(Opts::new(format!("consentry_{name}"), help), labels)?;
+            registry.register(Box::new(family.clone()))?;
+            Ok(family)
+        };
+        let counter = |name: &str, help: &str| -> Result<IntCounter, prometheus::Error> {
+            let counter = IntCounter::new(format!("consentry_{name}"), help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
+            let gauge = IntGauge::new(format!("consentry_{name}"), help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let options = HistogramOpts::new(
+            "consentry_request_duration_seconds",
+            "Time from a request's header to the end of its response.",
+        );
+        let durations = HistogramVec::new(options.buckets(DURATIONS.to_vec()), &["site"])?;
+        registry.register(Box::new(durations.clone()))?;
+        let build =
+            IntGaugeVec::new(Opts::new("consentry_build_info", "Always 1; the version is a label."), &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        registry.register(Box::new(build))?;
+        let decision = ["site", "purpose", "action"];
+        let metrics = Metrics {
+            requests: counters("requests_total", "Requests answered.", &["site", "status_class"])?,
+            cookies: counters(
+                "cookies_total",
+                "Cookies judged, on the way to the upstream (request) and to the visitor (response).",
+                &["site", "direction", "purpose", "action"],
+            )?,
+            parameters: counters("parameters_total", "Click ids judged in queries.", &decision)?,
+            headers: counters(
+                "headers_total",
+                "Response fields judged that make a browser contact somebody.",
+                &decision,
+            )?,
+            tracker_requests: counters(
+                "tracker_requests_total",
+                "Requests judged that are known to track.",
+                &decision,
+            )?,
+            consents: counters("consents_total", "Requests by where their consent came from.", &["site", "source"])?,
+            choices: counters("choices_total", "Choices made on the own pages.", &["site", "action"])?,
+            upstream_errors: counters(
+                "upstream_errors_total",
+                "Requests that the upstream did not answer.",
+                &["site", "reason"],
+            )?,
+            rejected: counters(
+                "rejected_total",
+                "Requests and connections refused before any site was asked.",
+                &["reason"],
+            )?,
+            requests_in_flight: gauge("requests_in_flight", "Requests being served.")?,
+            connections: gauge("connections", "Open connections from visitors.")?,
+            reloads: counters("reloads_total", "Attempts to load the configuration.", &["action"])?,
+            config_version: gauge(
+                "config_version",
+                "Number of the ruleset in force; grows with each reload that changes something.",
+            )?,
+            config_last_reload_successful: gauge(
+                "config_last_reload_successful",
+                "1 if the last attempt to load the configuration succeeded.",
+            )?,
+            config_last_reload_success_timestamp: gauge(
+                "config_last_reload_success_timestamp_seconds",
+                "Unix time of the last successful load.",
+            )?,
+            access_log_dropped: counter(
+                "access_log_dropped_total",
+                "Access log lines lost because the log could not be written fast enough.",
+            )?,
+            panics: counter("panics_total", "Bugs that ended a request or task.")?,
+            durations,
+            registry,
+        };
+        Ok(Arc::new(metrics))
+    }
+
+    /// All families in the text format of Prometheus.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            log::error!("metrics cannot be written: {error}");
+        }
+        text
+    }
+
+    /// The handles of one site, resolved once so that requests need no look-up.
+    pub fn site(&self, site: &Site, purposes: &Purposes) -> SiteMetrics {
+        let name = &*site.options.name;
+        let decisions = |family: &IntCounterVec, direction: Option<&str>| {
+            let labels = label_sets(site.options.purposes, purposes);
+            labels
+                .map(|purpose| {
+                    let values = Action::ALL.map(|action| {
+                        let all = [Some(name), direction, Some(purpose), Some(action.as_str())];
+                        family.with_label_values(&all.into_iter().flatten().collect::<Vec<_>>())
+                    });
+                    Decisions(values)
+                })
+                .collect()
+        };
+        SiteMetrics {
+            requests: STATUS_CLASSES.map(|class| self.requests.with_label_values(&[name, class])),
+            duration: self.durations.with_label_values(&[name]),
+            decisions: [
+                decisions(&self.cookies, Some("request")),
+                decisions(&self.cookies, Some("response")),
+                decisions(&self.parameters, None),
+                decisions(&self.headers, None),
+            ],
+            tracker_requests: decisions(&self.tracker_requests, None),
+            consents: FORMATS.iter().map(|format| self.consents.with_label_values(&[name, format.name])).collect(),
+            default_consents: self.consents.with_label_values(&[name, "default"]),
+            given: self.choices.with_label_values(&[name, "give"]),
+            withdrawn: self.choices.with_label_values(&[name, "withdraw"]),
+            upstream_errors: self.upstream_errors.clone(),
+            name: name.into(),
+        }
+    }
+}
+
+/// Labels by purpose index, with `unknown` last.
+fn label_sets(site: PurposeSet, purposes: &Purposes) -> impl Iterator<Item = &str> {
+    let label = move |purpose| if site.contains(purpose) { purposes.name(purpose) } else { UNKNOWN };
+    purposes.all().iter().map(label).chain(std::iter::once(UNKNOWN))
+}
+
+struct Decisions([IntCounter; Action::ALL.len()]);
+
+/// The metrics of one site.
+pub struct SiteMetrics {
+    requests: [IntCounter; STATUS_CLASSES.len()],
+    duration: Histogram,
+    /// By direction, then by purpose.
+    decisions: [Vec<Decisions>; Direction::ALL.len()],
+    tracker_requests: Vec<Decisions>,
+    consents: Vec<IntCounter>,
+    default_consents: IntCounter,
+    pub given: IntCounter,
+    pub withdrawn: IntCounter,
+    upstream_errors: IntCounterVec,
+    name: Box<str>,
+}
+
+impl SiteMetrics {
+    /// Counts a request that was answered with `status` after `seconds`.
+    pub fn request(&self, status: u16, seconds: f64) {
+        if let Some(counter) = usize::from(status / 100).checked_sub(1).and_then(|class| self.requests.get(class)) {
+            counter.inc();
+        }
+        self.duration.observe(seconds);
+    }
+
+    /// Adds the verdicts of a request.
+    pub fn verdicts(&self, tally: &Tally) {
+        for (direction, purpose, action, count) in tally.iter() {
+            let by_purpose = self.decisions.get(direction as usize);
+            if let Some(counter) = by_purpose.and_then(|by_purpose| at(by_purpose, purpose, action)) {
+                counter.inc_by(u64::from(count));
+            }
+        }
+    }
+
+    pub fn tracker_request(&self, purpose: Option<usize>, action: Action) {
+        if let Some(counter) = at(&self.tracker_requests, purpose, action) {
+            counter.inc();
+        }
+    }
+
+    pub fn consent(&self, source: Source) {
+        match source {
+            Source::Format(position) => self.consents.get(position).unwrap_or(&self.default_consents).inc(),
+            Source::Default => self.default_consents.inc(),
+        }
+    }
+
+    /// `reason` is a word from a closed set.
+    pub fn upstream_error(&self, reason: &'static str) {
+        self.upstream_errors.with_label_values(&[&*self.name, reason]).inc();
+    }
+}
+
+fn at(by_purpose: &[Decisions], purpose: Option<usize>, action: Action) -> Option<&IntCounter> {
+    let unknown = by_purpose.len().checked_sub(1)?;
+    by_purpose.get(purpose.unwrap_or(unknown))?.0.get(action as usize)
+}

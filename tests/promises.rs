@@ -1,0 +1,29 @@
+//! The promises, over real sockets. One binary, since linking is what tests wait for.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)]
+
+#[path = "support/mod.rs"]
+mod support;
+
+#[path = "promises/consent.rs"]
+mod consent;
+#[path = "promises/hardening.rs"]
+mod hardening;
+#[path = "promises/lifecycle.rs"]
+mod lifecycle;
+#[path = "promises/modes.rs"]
+mod modes;
+#[path = "promises/reload.rs"]
+mod reload;
+#[path = "promises/request_cookies.rs"]
+mod request_cookies;
+#[path = "promises/request_headers.rs"]
+mod request_headers;
+#[path = "promises/response_cookies.rs"]
+mod response_cookies;
+#[path = "promises/response_headers.rs"]
+mod response_headers;
+#[path = "promises/serving.rs"]
+mod serving;
+#[path = "promises/trackers.rs"]
+mod trackers;

@@ -1,0 +1,126 @@
+//! Tracker endpoints on the site's own host are answered here unless they are allowed.
+
+use crate::support::client::request;
+use crate::support::{Client, Origin, TestApp, consent, everything, get, send, site};
+
+fn post(app: &TestApp, target: &str, fields: &[(&str, &str)], body: &str) -> crate::support::Response {
+    let length = body.len().to_string();
+    let fields: Vec<_> = fields.iter().copied().chain([("Content-Length", length.as_str())]).collect();
+    send(app.address, request("POST", target, &fields) + body)
+}
+
+#[test]
+fn tracker_requests_are_answered_in_the_kind_the_browser_expects() {
+    let origin = Origin::with_headers(&[]);
+    let app = TestApp::start(&site(origin.address, ""));
+    for (target, destination, status, content_type) in [
+        ("/g/collect?v=2&tid=G-1", "empty", 204, None),
+        ("/metrics/g/collect?v=2&tid=G-1", "image", 200, Some("image/gif")),
+        ("/any/path?v=2&tid=G-ABCDEF&cid=1.2", "empty", 204, None),
+        ("/gtm.js?id=GTM-ABC", "script", 200, Some("text/javascript")),
+        ("/gtag/js?id=G-ABC", "script", 200, Some("text/javascript")),
+        ("/matomo.php?idsite=1&rec=1", "image", 200, Some("image/gif")),
+        ("/matomo.js", "script", 200, Some("text/javascript")),
+        ("/ingest/e/?ip=1", "empty", 204, None),
+        ("/b/ss/suite/1/JS-2.0/s1", "image", 200, Some("image/gif")),
+        ("/cdn-cgi/rum", "empty", 204, None),
+        ("/matomo.php?idsite=1&rec=1", "iframe", 200, Some("text/html; charset=utf-8")),
+    ] {
+        let response = get(app.address, target, &[("Sec-Fetch-Dest", destination)]);
+        assert_eq!((response.status, response.header("content-type")), (status, content_type), "{target}");
+        assert!(response.header("x-consentry").unwrap().starts_with("blocked; purpose="), "{target}");
+        assert_eq!(response.header("cache-control"), Some("no-store"));
+    }
+    assert_eq!(origin.count(), 0);
+    let cookie = everything();
+    assert_eq!(get(app.address, "/g/collect?v=2&tid=G-1", &[("Cookie", &cookie)]).text(), "hello");
+    assert_eq!(origin.count(), 1);
+}
+
+#[test]
+fn percent_encoded_and_dot_segment_tracker_path_is_blocked() {
+    let origin = Origin::with_headers(&[]);
+    let app = TestApp::start(&site(origin.address, ""));
+    for target in [
+        "/%67/collect",
+        "/g//collect",
+        "/x/../g/./collect",
+        "/g%2Fcollect",
+        "/g/collect/../collect",
+        "/p?v=2&t%69d=%47-ABCDEF&cid=1",
+    ] {
+        assert!(get(app.address, target, &[]).header("x-consentry").is_some(), "{target}");
+    }
+    assert_eq!(origin.count(), 0);
+}
+
+#[test]
+fn payloads_tell_trackers_from_the_sites_own_interfaces() {
+    let origin = Origin::start(|request| crate::support::respond(200, &String::from_utf8_lossy(&request.body)));
+    let app = TestApp::start(&site(origin.address, ""));
+    let plausible = r#"{"n":"pageview","u":"https://shop.example/","d":"shop.example","r":null}"#;
+    assert_eq!(post(&app, "/api/event", &[], plausible).status, 204);
+    let umami = r#"{"type":"event","payload":{"website":"0b1c","hostname":"shop.example","url":"/"}}"#;
+    assert_eq!(post(&app, "/api/send", &[], umami).status, 204);
+    assert_eq!(origin.count(), 0);
+    let order = r#"{"order":17,"items":["lantern"]}"#;
+    assert_eq!(post(&app, "/api/event", &[], order).text(), order, "what was read is handed on");
+    let large = "x".repeat(200_000);
+    assert_eq!(post(&app, "/api/event", &[], &large).text(), large);
+    assert_eq!(post(&app, "/api/event", &[("Cookie", &everything())], plausible).text(), plausible);
+}
+
+#[test]
+fn early_block_of_post_beacon_keeps_connection() {
+    let origin = Origin::with_headers(&[]);
+    let app = TestApp::start(&site(origin.address, ""));
+    let mut client = Client::connect(app.address);
+    for _ in 0..3 {
+        client.write(
+            request("POST", "/g/collect?v=2&tid=G-1", &[("Content-Length", "5"), ("Origin", "https://shop.example")])
+                + "en=pv",
+        );
+        let blocked = client.response(false).unwrap();
+        assert_eq!(blocked.status, 204);
+        assert_eq!(blocked.header("access-control-allow-origin"), Some("https://shop.example"), "no console error");
+        client.write(request("GET", "/", &[]));
+        assert_eq!(client.response(false).unwrap().text(), "hello");
+    }
+}
+
+#[test]
+fn operators_rules_for_hosts_and_paths() {
+    let origin = Origin::with_headers(&[]);
+    let rules = r#"
+        [[site.tracker]]
+        path = "/stats/*"
+        purpose = "analytics"
+        [[site.tracker]]
+        host = "metrics.shop.example"
+        purpose = "marketing"
+        [[site.tracker]]
+        path = "/matomo.js"
+        purpose = "necessary"
+    "#;
+    let app = TestApp::start(&site(origin.address, rules));
+    let blocked = |target: &str, host: &str, cookie: &str| {
+        get(app.address, target, &[("Host", host), ("Cookie", cookie)]).header("x-consentry").map(str::to_owned)
+    };
+    assert_eq!(blocked("/stats/a", "shop.example", "a=1").as_deref(), Some("blocked; purpose=analytics"));
+    assert_eq!(blocked("/stats/a", "shop.example", &consent("analytics")), None);
+    assert_eq!(
+        blocked("/x", "metrics.shop.example", &consent("analytics")).as_deref(),
+        Some("blocked; purpose=marketing")
+    );
+    assert_eq!(blocked("/matomo.js", "shop.example", "a=1"), None, "the operator's word comes first");
+}
+
+#[test]
+fn a_websocket_to_a_tracker_does_not_open() {
+    let origin = Origin::with_headers(&[]);
+    let app =
+        TestApp::start(&site(origin.address, "[[site.tracker]]\npath = \"/live-stats\"\npurpose = \"analytics\""));
+    let fields = [("Connection", "Upgrade"), ("Upgrade", "websocket")];
+    assert_eq!(get(app.address, "/live-stats", &fields).status, 403);
+    assert_eq!(origin.count(), 0);
+}
