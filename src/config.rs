@@ -6,9 +6,11 @@
 //! disk.
 
 mod catalog;
+mod check;
 mod diagnostic;
 mod document;
 mod raw;
+mod rules;
 mod validate;
 
 use std::io;

@@ -37,7 +37,7 @@ const EXAMPLE_UPSTREAM: &str = "http://127.0.0.1:3000";
 /// A tracker that redirects onwards.
 const BOUNCE: &str = "https://ad.doubleclick.net/ddm/clk/0;0;?url=";
 
-/// Years, in seconds, as long as trackers like to be remembered.
+/// As long as trackers like to be remembered, in seconds.
 const TWO_YEARS: u64 = 2 * 365 * 86_400;
 
 /// Why the shop cannot open.
@@ -270,7 +270,14 @@ fn out(visit: &Visit) -> Response<Vec<u8>> {
     let back = format!("http://{}/product/lamp?from=partner", visit.host);
     let target = format!("{BOUNCE}{}", escape_query(&back));
     if would_follow(visit) {
-        return page(visit, "Stopped here", include_str!("demo/stopped.html"), &[("target", &escape(&target))]);
+        let why =
+            if visit.purposes.is_some() { "You allow marketing." } else { "Consentry does not stand in between." };
+        return page(
+            visit,
+            "Stopped here",
+            include_str!("demo/stopped.html"),
+            &[("why", why), ("target", &escape(&target))],
+        );
     }
     let mut answer = status(StatusCode::FOUND);
     set(&mut answer, LOCATION, &target);
@@ -294,13 +301,17 @@ const HTML: &str = "text/html; charset=utf-8";
 /// A page with everything around it: `main` is a template that `values` fill.
 fn page(visit: &Visit, title: &str, main: &str, values: &[(&str, &str)]) -> Response<Vec<u8>> {
     let main = render(main, values);
+    let (guarded, unguarded) = (include_str!("demo/guarded.html"), include_str!("demo/unguarded.html"));
+    let lead = if visit.is_guarded() { guarded } else { unguarded };
+    let here = escape(&visit.target);
     let frame = [
         ("title", title),
         ("theme", visit.theme()),
         ("member", if visit.is_member() { "Logged in" } else { "Log in" }),
         ("cart", &*visit.cart_items().to_string()),
         ("main", &*main),
-        ("here", &*escape(&visit.target)),
+        ("here", &*here),
+        ("lead", &*render(lead, &[("here", &here)])),
         ("cookies", &*cookie_list(visit)),
         ("purposes", &*purpose_chips(visit)),
         ("request", &*escape(&format!("{} {}", visit.method, visit.target))),

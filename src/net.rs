@@ -3,6 +3,7 @@
 
 mod accept;
 mod bind;
+mod coalesce;
 mod first_read_yield;
 mod head;
 mod upstream;

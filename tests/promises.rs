@@ -5,6 +5,16 @@
 #[path = "support/mod.rs"]
 mod support;
 
+#[path = "promises/allocation.rs"]
+mod allocation;
+#[path = "promises/architecture.rs"]
+mod architecture;
+#[path = "promises/catalog.rs"]
+mod catalog;
+#[path = "promises/command_line.rs"]
+mod command_line;
+#[path = "promises/configuration.rs"]
+mod configuration;
 #[path = "promises/consent.rs"]
 mod consent;
 #[path = "promises/hardening.rs"]
@@ -13,6 +23,8 @@ mod hardening;
 mod lifecycle;
 #[path = "promises/modes.rs"]
 mod modes;
+#[path = "promises/properties.rs"]
+mod properties;
 #[path = "promises/reload.rs"]
 mod reload;
 #[path = "promises/request_cookies.rs"]

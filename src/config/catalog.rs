@@ -4,12 +4,13 @@ use std::sync::{Arc, OnceLock};
 
 use toml::Spanned;
 
+use super::check::Check;
 use super::diagnostic::{Diagnostic, LineIndex};
 use super::document;
 use super::raw;
-use super::validate::{Check, request_shape};
+use super::rules::request_shape;
 use crate::policy::{
-    Catalog, CatalogBuilder, ClickId, CookieFact, Host, HostFact, Pattern, Purpose, Purposes, Vendor, VendorId,
+    Catalog, CatalogBuilder, ClickId, CookieFact, HostFact, Pattern, Purpose, Purposes, Vendor, VendorId,
 };
 
 /// The catalog that is compiled in, as pairs of name and text.
@@ -140,18 +141,4 @@ fn add_path(
     let (Some(purpose), Some(shape)) = (purpose, shape) else { return };
     let origin = check.origin(&span);
     builder.request(vendor, shape, purpose, origin);
-}
-
-impl Check<'_> {
-    fn host(&mut self, host: &str, span: std::ops::Range<usize>) -> Option<Box<str>> {
-        let parsed = Host::parse(host.as_bytes()).filter(|parsed| parsed.as_str() == host);
-        if parsed.is_none() {
-            self.error(
-                span,
-                format!("`{host}` is not a host name"),
-                "write it in lower case, without scheme, port or `*`",
-            );
-        }
-        parsed.map(|host| host.as_str().into())
-    }
 }

@@ -4,19 +4,20 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ipnet::IpNet;
 use toml::Spanned;
 
+use super::check::{Check, Text};
 use super::diagnostic::{Diagnostic, LineIndex};
+use super::rules::{cookie_rules, share_link, tracker_rules};
 use super::{Config, ConsentSettings, FileSet, Limits, Listen, Server, SiteConfig, UpstreamAddress, UpstreamScheme};
 use super::{catalog, raw};
 use crate::consent::OwnCookie;
 use crate::consent::signal::FORMATS;
 use crate::policy::{
-    CookieLifetimes, Host, HostPattern, Jurisdiction, Mode, OperatorRules, Origin, Pattern, Purpose, PurposeSet,
-    Purposes, QueryShape, RequestShape, Rule, ShareEvent, ShareLink, SiteOptions, UnknownCookies,
+    CookieLifetimes, Host, HostPattern, Jurisdiction, Mode, OperatorRules, Purpose, PurposeSet, Purposes, SiteOptions,
+    UnknownCookies,
 };
 
 const DAY: u64 = 86_400;
@@ -24,79 +25,6 @@ const DAY: u64 = 86_400;
 /// Signal formats that are planned and may stand in a configuration already.
 const COMING_SIGNALS: [&str; 9] =
     ["cookiebot", "onetrust", "cookieyes", "didomi", "tcf", "gpp", "usprivacy", "klaro", "complianz"];
-
-type Text = Spanned<String>;
-
-/// Checking one file: where it is, and where problems go.
-pub(super) struct Check<'a> {
-    pub file: &'a Arc<str>,
-    pub text: &'a str,
-    pub lines: LineIndex,
-    pub diagnostics: &'a mut Vec<Diagnostic>,
-    pub purposes: &'a mut Purposes,
-}
-
-impl Check<'_> {
-    pub(super) fn error(&mut self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
-        self.diagnostics.push(Diagnostic::at(self.file, self.text, span, message).help(help));
-    }
-
-    fn warning(&mut self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
-        self.diagnostics.push(Diagnostic::at(self.file, self.text, span, message).help(help).warning());
-    }
-
-    pub(super) fn purpose(&mut self, name: &str, span: Range<usize>) -> Option<Purpose> {
-        let purpose = self.purposes.get(name);
-        if purpose.is_none() {
-            let known: Vec<_> = self.purposes.names(self.purposes.all()).map(str::to_owned).collect();
-            let help = format!("known here: {}; declare others with `[[site.purpose]]`", known.join(", "));
-            self.error(span, format!("unknown purpose `{name}`"), help);
-        }
-        purpose
-    }
-
-    /// One of a few words.
-    fn choice<T: Copy>(&mut self, value: Option<&Text>, choices: &[(&str, T)]) -> Option<T> {
-        let value = value?;
-        let found = choices.iter().find(|(word, _)| word == value.get_ref());
-        if found.is_none() {
-            let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-            self.error(
-                value.span(),
-                format!("`{}` is not possible here", value.get_ref()),
-                format!("write one of: {}", words.join(", ")),
-            );
-        }
-        found.map(|(_, choice)| *choice)
-    }
-
-    fn number(&mut self, value: Option<Spanned<u64>>, default: u64, range: std::ops::RangeInclusive<u64>) -> u64 {
-        let Some(value) = value else { return default };
-        if !range.contains(value.get_ref()) {
-            let help = format!("write a number from {} to {}", range.start(), range.end());
-            self.error(value.span(), format!("{} is out of range", value.get_ref()), help);
-            return default;
-        }
-        value.into_inner()
-    }
-
-    fn seconds(&mut self, value: Option<Spanned<u64>>, default: u64, range: std::ops::RangeInclusive<u64>) -> Duration {
-        Duration::from_secs(self.number(value, default, range))
-    }
-
-    fn pattern(&mut self, text: &Text) -> Option<Pattern> {
-        let pattern = Pattern::new(text.get_ref());
-        pattern
-            .map_err(|error| {
-                self.error(text.span(), error.to_string(), "write a name; `*` stands for any run of characters")
-            })
-            .ok()
-    }
-
-    pub(super) fn origin(&self, span: &Range<usize>) -> Origin {
-        Origin { file: self.file.clone(), line: self.lines.line(span.start) }
-    }
-}
 
 /// The configuration that `raw` means. What is wrong is reported, and the result then not to be used.
 pub(super) fn validate(
@@ -517,188 +445,4 @@ fn lifetimes(check: &mut Check<'_>, raw: std::collections::BTreeMap<Text, Spanne
         lifetimes.set(purpose, u32::try_from(seconds).unwrap_or(u32::MAX));
     }
     lifetimes
-}
-
-fn share_link(check: &mut Check<'_>, share: &Spanned<raw::Share>) -> Option<ShareLink> {
-    let raw = share.get_ref();
-    let Some(path) = &raw.path else {
-        check.error(share.span(), "the share link has no path", "add `path = \"/s/{token}\"`");
-        return None;
-    };
-    let template = path.get_ref();
-    if !template.starts_with('/') || template.matches("{token}").count() != 1 || template.contains('*') {
-        check.error(
-            path.span(),
-            format!("`{template}` is not a share link"),
-            "write a path with exactly one `{token}`, such as `/s/{token}`",
-        );
-        return None;
-    }
-    let events = [("open", ShareEvent::Open), ("download", ShareEvent::Download)];
-    let event = check.choice(raw.event.as_ref(), &events).unwrap_or(ShareEvent::Open);
-    let pattern = Pattern::new(&template.replace("{token}", "*")).ok()?;
-    Some(ShareLink { template: template.as_str().into(), path: pattern, event })
-}
-
-fn rule(
-    check: &mut Check<'_>,
-    whole: &Range<usize>,
-    text: &str,
-    purpose: Option<&Text>,
-    mode: Option<&Text>,
-) -> Option<Rule> {
-    let Some(purpose) = purpose else {
-        check.error(whole.clone(), "the rule has no purpose", "add `purpose = \"analytics\"`, or another");
-        return None;
-    };
-    let purpose = check.purpose(purpose.get_ref(), purpose.span())?;
-    let mode = check.choice(mode, &[("observe", Mode::Observe), ("enforce", Mode::Enforce), ("off", Mode::Off)]);
-    Some(Rule { purpose, text: text.into(), vendor: None, origin: check.origin(whole), mode })
-}
-
-fn cookie_rules(
-    check: &mut Check<'_>,
-    raw: Vec<Spanned<raw::Cookie>>,
-    consent: &ConsentSettings,
-) -> Vec<(Pattern, Rule)> {
-    let own = &*consent.cookie.name;
-    let mut rules: Vec<(Pattern, Rule)> = Vec::new();
-    if let Ok(pattern) = Pattern::new(own) {
-        let origin = Origin { file: "the own consent cookie".into(), line: 0 };
-        rules.push((pattern, Rule { purpose: Purpose::NECESSARY, text: own.into(), vendor: None, origin, mode: None }));
-    }
-    for cookie in raw {
-        let span = cookie.span();
-        let raw = cookie.into_inner();
-        let Some(name) = &raw.name else {
-            check.error(span, "the cookie rule has no name", "add `name = \"cart_*\"`");
-            continue;
-        };
-        let pattern = check.pattern(name);
-        let rule = rule(check, &span, name.get_ref(), raw.purpose.as_ref(), raw.mode.as_ref());
-        let (Some(pattern), Some(rule)) = (pattern, rule) else { continue };
-        if pattern.matches(own.as_bytes()) && rule.purpose != Purpose::NECESSARY {
-            let message =
-                format!("`{}` also names `{own}`, the own consent cookie, which would be dropped", pattern.as_str());
-            check.error(name.span(), message, "make the pattern narrower, or rename the own cookie under `[consent]`");
-            continue;
-        }
-        if let Some((_, earlier)) =
-            rules.iter().find(|(known, known_rule)| *known == pattern && known_rule.purpose != rule.purpose)
-        {
-            let message = format!("`{}` has two purposes", pattern.as_str());
-            check.error(name.span(), message, format!("the other rule is at {}; remove one", earlier.origin));
-            continue;
-        }
-        rules.push((pattern, rule));
-    }
-    rules
-}
-
-type RequestRules = Vec<(RequestShape, Rule)>;
-type HostRules = Vec<(HostPattern, Pattern, Rule)>;
-
-fn tracker_rules(
-    check: &mut Check<'_>,
-    raw: Vec<Spanned<raw::Tracker>>,
-    consent: &ConsentSettings,
-) -> (RequestRules, HostRules) {
-    let (mut requests, mut hosts) = (Vec::new(), Vec::new());
-    for tracker in raw {
-        let span = tracker.span();
-        let raw = tracker.into_inner();
-        let text = |text: &Option<Text>| text.as_ref().map_or("", |text| text.get_ref()).to_owned();
-        let (host, path) = (text(&raw.host), text(&raw.path));
-        let Some(rule) = rule(check, &span, &format!("{host}{path}"), raw.purpose.as_ref(), raw.mode.as_ref()) else {
-            continue;
-        };
-        let Some(host) = &raw.host else {
-            let own_pages = format!("{}/consent", consent.prefix);
-            let shape = request_shape(check, span.clone(), raw.path, raw.query, raw.method, raw.body);
-            match shape {
-                Some(shape) if shape.query.is_empty() && shape.path.matches(own_pages.as_bytes()) => {
-                    check.error(
-                        span,
-                        format!("`{path}` would block the own pages under `{}`", consent.prefix),
-                        "make the path narrower",
-                    );
-                }
-                Some(shape) => requests.push((shape, rule)),
-                None => {}
-            }
-            continue;
-        };
-        if !raw.query.is_empty() || !raw.body.is_empty() || raw.method.is_some() {
-            check.error(
-                span,
-                "a rule with a host can only have a path beside it",
-                "leave out `host` to match requests to the site itself by query, method or body",
-            );
-            continue;
-        }
-        let patterns =
-            HostPattern::parse(&host.get_ref().to_ascii_lowercase()).filter(|pattern| *pattern != HostPattern::Any);
-        let Some(pattern) = patterns else {
-            check.error(
-                host.span(),
-                format!("`{}` is not a host", host.get_ref()),
-                "write `metrics.shop.example` or `*.tracker.example`",
-            );
-            continue;
-        };
-        let path = raw.path.as_ref().and_then(|path| check.pattern(path));
-        let path = path.or_else(|| Pattern::new("*").ok());
-        hosts.extend(path.map(|path| (pattern, path, rule)));
-    }
-    (requests, hosts)
-}
-
-/// The shape of a request to a site's own host, from its parts.
-pub(super) fn request_shape(
-    check: &mut Check<'_>,
-    whole: Range<usize>,
-    path: Option<Text>,
-    query: Vec<Text>,
-    method: Option<Text>,
-    body: Vec<Text>,
-) -> Option<RequestShape> {
-    let path_text = path.as_ref().map_or("*", |path| path.get_ref());
-    if let Some(path) = path.as_ref().filter(|path| !path.get_ref().starts_with(['/', '*'])) {
-        check.error(
-            path.span(),
-            format!("`{}` is not a path", path.get_ref()),
-            "begin it with `/`, or with `*` for any prefix",
-        );
-        return None;
-    }
-    let pattern = Pattern::new(path_text).ok()?;
-    if pattern.literals() < 2 && query.is_empty() && body.is_empty() {
-        check.error(whole, "the rule matches every request", "add a `path`, or what its `query` or `body` holds");
-        return None;
-    }
-    let mut shapes = Vec::new();
-    for parameter in &query {
-        let (key, value) = match parameter.get_ref().split_once('=') {
-            Some((key, value)) => (key, Some(value)),
-            None => (parameter.get_ref().as_str(), None),
-        };
-        let value = value.map(Pattern::new).transpose();
-        match value {
-            Ok(value) if !key.is_empty() => shapes.push(QueryShape { key: key.into(), value }),
-            _ => {
-                check.error(
-                    parameter.span(),
-                    format!("`{}` is not a parameter", parameter.get_ref()),
-                    "write `key=value`, `key=begin*` or `key`",
-                );
-                return None;
-            }
-        }
-    }
-    Some(RequestShape {
-        path: pattern,
-        query: shapes,
-        method: method.map(|method| method.into_inner().to_ascii_uppercase().into()),
-        body: body.into_iter().map(|literal| literal.into_inner().into_bytes().into()).collect(),
-    })
 }

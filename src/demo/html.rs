@@ -1,7 +1,7 @@
 //! Filling templates, and making text harmless before it goes into one.
 
-/// The template with each `{{name}}` replaced by its value. Values are put in as they are, and not looked at again: what
-/// comes from outside has to be escaped before, and cannot name a placeholder.
+/// The template with each `{{name}}` replaced by its value. Values are put in as they are, and not looked at again:
+/// what comes from outside has to be escaped before, and cannot name a placeholder.
 pub(super) fn render(template: &str, values: &[(&str, &str)]) -> String {
     let mut out = String::with_capacity(template.len() * 2);
     let mut rest = template;

@@ -73,6 +73,11 @@ impl Visit {
         self.cookie("session").is_some_and(|session| !session.is_empty())
     }
 
+    /// Whether the proxy stands in between.
+    pub fn is_guarded(&self) -> bool {
+        self.purposes.is_some()
+    }
+
     pub fn theme(&self) -> &'static str {
         theme(self.cookie("theme"))
     }

@@ -21,10 +21,10 @@ const INPUTS: [&str; 2] = ["Cookie", "Sec-GPC"];
 /// Changes that make `headers` storable by the visitor's own browser at most (RFC 9111, section 5.2.2.7).
 pub(super) fn keep_private(headers: &HeaderMap, changes: &mut Vec<HeaderChange>) {
     if !is_private(headers) {
-        let shared =
-            |directive: &&str| !["public", "s-maxage", "proxy-revalidate", "private"].contains(&name_of(directive));
-        let kept: Vec<_> = directives(headers).filter(|directive| shared(&directive.as_str())).collect();
-        let value = std::iter::once("private".to_owned()).chain(kept).collect::<Vec<_>>().join(", ");
+        let shared = ["public", "s-maxage", "proxy-revalidate", "private"];
+        let kept =
+            list(headers, CACHE_CONTROL).filter(|directive| !shared.iter().any(|name| is_named(directive, name)));
+        let value = std::iter::once("private").chain(kept).collect::<Vec<_>>().join(", ");
         changes.push(HeaderChange::set(CACHE_CONTROL, value.into_bytes()));
         vary(headers, changes);
     }
@@ -36,8 +36,8 @@ pub(super) fn keep_private(headers: &HeaderMap, changes: &mut Vec<HeaderChange>)
 /// Whether the upstream says that shared caches may store this: then a cookie in it would reach other visitors.
 pub(super) fn is_explicitly_shared(headers: &HeaderMap) -> bool {
     let targeted = TARGETED.iter().any(|name| headers.contains_key(*name));
-    let shared = |directive: &str| ["public", "s-maxage", "max-age"].contains(&name_of(directive));
-    targeted || (directives(headers).any(|directive| shared(&directive)) && !is_private(headers))
+    let shared = |directive| ["public", "s-maxage", "max-age"].iter().any(|name| is_named(directive, name));
+    targeted || (list(headers, CACHE_CONTROL).any(shared) && !is_private(headers))
 }
 
 /// Whether `Vary` names the field that tells the upstream about consent, which no cache in front of us ever sees.
@@ -46,31 +46,29 @@ pub(super) fn varies_by(headers: &HeaderMap, field: &str) -> bool {
 }
 
 fn vary(headers: &HeaderMap, changes: &mut Vec<HeaderChange>) {
-    let present: Vec<_> = list(headers, VARY).collect();
-    let has = |field: &str| present.iter().any(|member| *member == "*" || member.eq_ignore_ascii_case(field));
-    let missing: Vec<_> = INPUTS.into_iter().filter(|field| !has(field)).map(str::to_owned).collect();
-    if !missing.is_empty() {
-        let value = present.iter().cloned().chain(missing).collect::<Vec<_>>().join(", ");
+    let present = || list(headers, VARY);
+    let has = |field: &str| present().any(|member| member == "*" || member.eq_ignore_ascii_case(field));
+    let missing = INPUTS.into_iter().filter(|field| !has(field));
+    let value = present().chain(missing.clone()).collect::<Vec<_>>().join(", ");
+    if missing.count() > 0 {
         changes.push(HeaderChange::set(VARY, value.into_bytes()));
     }
 }
 
+/// With a value, `private` is about single fields only.
 fn is_private(headers: &HeaderMap) -> bool {
-    directives(headers).any(|directive| directive == "private" || directive == "no-store")
+    let whole = |directive: &str| ["private", "no-store"].iter().any(|name| directive.eq_ignore_ascii_case(name));
+    list(headers, CACHE_CONTROL).any(whole)
 }
 
-fn name_of(directive: &str) -> &str {
-    directive.split('=').next().unwrap_or_default().trim()
+fn is_named(directive: &str, name: &str) -> bool {
+    directive.split('=').next().unwrap_or_default().trim().eq_ignore_ascii_case(name)
 }
 
-fn directives(headers: &HeaderMap) -> impl Iterator<Item = String> {
-    list(headers, CACHE_CONTROL).map(|directive| directive.to_ascii_lowercase())
-}
-
-fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = String> {
-    let values: Vec<_> = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()).collect();
-    let members = values.into_iter().flat_map(|value| value.split(',')).map(|member| member.trim().to_owned());
-    members.filter(|member| !member.is_empty()).collect::<Vec<_>>().into_iter()
+/// The members of all fields called `name`.
+fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim).filter(|member| !member.is_empty())
 }
 
 #[cfg(test)]

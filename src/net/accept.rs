@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use super::coalesce::Coalesced;
 use super::head::{Head, HeadError, HeadLimits, read_head};
 
 /// How long a connection that was refused may take to notice.
@@ -117,7 +118,7 @@ async fn serve_connection<A>(
         }
         Err(error) => return refuse(stream, &error, acceptor).await,
     }
-    let mut stream: Stream = Box::new(stream);
+    let mut stream: Stream = Box::new(Coalesced::new(stream));
     let mut settings: Option<HttpPersistentSettings> = None;
     loop {
         let mut session = ServerSession::new_http1(stream);

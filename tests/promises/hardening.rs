@@ -40,7 +40,7 @@ fn cl_and_te_is_400_in_strict() {
         assert!(matches!(status, 0 | 400..500), "{odd:?} got {status}");
     }
     assert_eq!(origin.count(), 0);
-    assert_eq!(app.metric("consentry_rejected_total{reason=\"malformed\"}"), 3.0);
+    app.expect_metric("consentry_rejected_total{reason=\"malformed\"}", 3.0);
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn header_section_over_limit_is_431() {
     let large = "x".repeat(10_000);
     assert_eq!(get(app.address, "/", &[("X-Large", &large)]).status, 431);
     assert_eq!(origin.count(), 1);
-    assert_eq!(app.metric("consentry_rejected_total{reason=\"header_too_large\"}"), 1.0);
+    app.expect_metric("consentry_rejected_total{reason=\"header_too_large\"}", 1.0);
 }
 
 #[test]
@@ -167,6 +167,6 @@ fn odd_header_bytes_pass_or_are_refused_but_never_grant_or_crash() {
         let seen = origin.last().header("cookie").unwrap_or_default().to_owned();
         assert!(!seen.contains("_ga"), "{seen}");
     }
-    assert_eq!(app.metric("consentry_panics_total"), 0.0);
-    assert_eq!(app.metric("consentry_requests_in_flight"), 0.0);
+    app.expect_metric("consentry_panics_total", 0.0);
+    app.expect_metric("consentry_requests_in_flight", 0.0);
 }

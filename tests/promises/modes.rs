@@ -36,19 +36,16 @@ fn observing_changes_nothing_and_counts_everything() {
     }
     assert_eq!(get(app.address, "/g/collect?v=2&tid=G-1", &[]).text(), "hello");
 
-    assert_eq!(app.cookies("request", "analytics", "would_block"), 1.0);
-    assert_eq!(app.cookies("request", "marketing", "would_block"), 1.0);
-    assert_eq!(app.cookies("request", "necessary", "allow"), 1.0);
-    assert_eq!(app.cookies("response", "analytics", "would_block"), 2.0);
-    assert_eq!(app.cookies("request", "analytics", "block"), 0.0);
-    assert_eq!(
-        app.metric("consentry_tracker_requests_total{action=\"would_block\",purpose=\"analytics\",site=\"shop\"}"),
-        1.0
+    app.expect_cookies("request", "analytics", "would_block", 1.0);
+    app.expect_cookies("request", "marketing", "would_block", 1.0);
+    app.expect_cookies("request", "necessary", "allow", 1.0);
+    app.expect_cookies("response", "analytics", "would_block", 2.0);
+    app.expect_cookies("request", "analytics", "block", 0.0);
+    app.expect_metric(
+        "consentry_tracker_requests_total{action=\"would_block\",purpose=\"analytics\",site=\"shop\"}",
+        1.0,
     );
-    assert_eq!(
-        app.metric("consentry_parameters_total{action=\"would_block\",purpose=\"marketing\",site=\"shop\"}"),
-        1.0
-    );
+    app.expect_metric("consentry_parameters_total{action=\"would_block\",purpose=\"marketing\",site=\"shop\"}", 1.0);
     assert!(app.metric("consentry_headers_total{action=\"would_block\",purpose=\"marketing\",site=\"shop\"}") >= 1.0);
 }
 
@@ -60,7 +57,7 @@ fn off_is_a_plain_proxy() {
     let direct = comparable(get(origin.address, "/p?gclid=1", &request));
     assert_eq!(comparable(get(app.address, "/p?gclid=1", &request)), direct);
     assert_eq!(get(app.address, "/.consentry/consent", &[]).text(), "hello", "not even own pages");
-    assert_eq!(app.cookies("request", "analytics", "would_block"), 0.0);
+    app.expect_cookies("request", "analytics", "would_block", 0.0);
 }
 
 #[test]
@@ -91,9 +88,9 @@ fn enforcing_counts_what_was_done() {
     let origin = Origin::with_headers(&FIELDS);
     let app = TestApp::start(&site(origin.address, ""));
     get(app.address, "/p?gclid=1", &[("Cookie", "_ga=1; PHPSESSID=3; mystery=4")]);
-    assert_eq!(app.cookies("request", "analytics", "block"), 1.0);
-    assert_eq!(app.cookies("request", "unknown", "block"), 1.0);
-    assert_eq!(app.cookies("request", "necessary", "allow"), 1.0);
-    assert_eq!(app.cookies("response", "analytics", "block"), 1.0);
-    assert_eq!(app.metric("consentry_consents_total{site=\"shop\",source=\"default\"}"), 1.0);
+    app.expect_cookies("request", "analytics", "block", 1.0);
+    app.expect_cookies("request", "unknown", "block", 1.0);
+    app.expect_cookies("request", "necessary", "allow", 1.0);
+    app.expect_cookies("response", "analytics", "block", 1.0);
+    app.expect_metric("consentry_consents_total{site=\"shop\",source=\"default\"}", 1.0);
 }

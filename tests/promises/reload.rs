@@ -89,12 +89,12 @@ fn invalid_reload_keeps_old_policy_and_sets_metric() {
             diagnostic["file"].as_str().unwrap().ends_with("consentry.toml")
                 && !diagnostic["message"].as_str().unwrap().is_empty()
         );
-        assert_eq!(app.metric("consentry_config_last_reload_successful"), 0.0);
+        app.expect_metric("consentry_config_last_reload_successful", 0.0);
         assert_eq!(sets(&app), ["one"]);
     }
     assert!(app.metric("consentry_reloads_total{action=\"failure\"}") >= 3.0);
     app.reconfigure("", &rules(&origin, "two"));
-    assert_eq!(app.metric("consentry_config_last_reload_successful"), 1.0);
+    app.expect_metric("consentry_config_last_reload_successful", 1.0);
     assert_eq!(sets(&app), ["two"]);
 }
 
@@ -119,7 +119,7 @@ fn reload_mid_request_keeps_one_policy_for_the_whole_request() {
             respond_with(
                 200,
                 &[("Set-Cookie", "one=1"), ("Set-Cookie", "two=2")],
-                &request.header("cookie").unwrap_or_default().to_owned(),
+                request.header("cookie").unwrap_or_default(),
             )
         }
     });

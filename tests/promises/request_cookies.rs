@@ -64,7 +64,7 @@ fn cookies_are_filtered_towards_an_h2c_upstream() {
 
 #[test]
 fn four_thousand_cookies_are_filtered() {
-    let names = |i: usize| if i % 2 == 0 { format!("_ga_{i}=1") } else { format!("c_{i}=1") };
+    let names = |i: usize| if i.is_multiple_of(2) { format!("_ga_{i}=1") } else { format!("c_{i}=1") };
     let all: Vec<_> = (0..4000).map(names).collect();
     let kept: Vec<_> = all.iter().skip(1).step_by(2).cloned().collect();
     let extra = "[[site.cookie]]\nname = \"c_*\"\npurpose = \"necessary\"";

@@ -103,6 +103,18 @@ impl TestApp {
         line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
     }
 
+    /// Waits until the metric has this value: a request is counted only after its answer has gone out.
+    pub fn expect_metric(&self, series: &str, value: f64) {
+        super::eventually(&format!("{series} is {value}"), || (self.metric(series) - value).abs() < f64::EPSILON);
+    }
+
+    /// As [`TestApp::expect_metric`], for cookies.
+    pub fn expect_cookies(&self, direction: &str, purpose: &str, action: &str, value: f64) {
+        super::eventually(&format!("{value} {purpose} cookies of the {direction}: {action}"), || {
+            (self.cookies(direction, purpose, action) - value).abs() < f64::EPSILON
+        });
+    }
+
     /// Counts of cookies by direction, purpose and action.
     pub fn cookies(&self, direction: &str, purpose: &str, action: &str) -> f64 {
         self.metric(&format!(

@@ -1,0 +1,48 @@
+# Everything that is done with this repository. `make` alone says what there is.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint check bench fuzz tools
+
+CARGO ?= cargo
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+# Seconds for each fuzz target.
+FUZZ_SECONDS ?= 300
+FUZZ_TARGETS := cookie set_cookie own_cookie config request
+
+help: ## What there is to make
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+run: tools ## Build, and start the demo: a shop full of trackers behind the proxy
+	$(CARGO) run --release --bin consentry -- demo
+
+test: tools browser ## Install what the tests need, and run them all
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then $(CARGO) nextest run --locked; else $(CARGO) test --locked; fi
+	$(CARGO) test --locked --doc
+
+lint: ## Format, clippy; cargo-deny where it is installed
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check; else echo "cargo-deny is not installed: skipped"; fi
+
+bench: tools peers ## Micro benches, then side by side with nginx, HAProxy and a bare pingora
+	$(CARGO) bench --locked
+	benches/side_by_side/run
+
+fuzz: ## Each fuzz target for FUZZ_SECONDS (needs a nightly toolchain and cargo-fuzz)
+	@for target in $(FUZZ_TARGETS); do $(CARGO) +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+
+# cmake builds zlib-ng for pingora; a C compiler builds that, ring and mimalloc.
+tools:
+	@command -v cmake >/dev/null && command -v cc >/dev/null || \
+		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install --yes --quiet --no-install-recommends cmake gcc g++ libc6-dev; }
+
+.PHONY: browser peers
+browser:
+	@command -v chromium >/dev/null || \
+		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install --yes --quiet --no-install-recommends chromium || \
+		  $(SUDO) apt-get install --yes --quiet --no-install-recommends chromium-browser; }
+
+peers:
+	@command -v wrk >/dev/null && command -v nginx >/dev/null && command -v haproxy >/dev/null || \
+		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install --yes --quiet --no-install-recommends \
+		  nginx-light libnginx-mod-http-lua haproxy wrk python3; }

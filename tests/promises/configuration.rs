@@ -1,0 +1,208 @@
+//! Bad configurations get the error that a person needs, each with its place.
+
+use std::path::Path;
+
+use consentry::config::{self, Severity};
+
+const HEAD: &str = "[listen]\ntraffic = [\"127.0.0.1:0\"]\n";
+const SITE: &str = "[[site]]\nname = \"shop\"\nhosts = [\"shop.example\"]\nupstream = [\"http://127.0.0.1:3000\"]\n";
+
+/// All diagnostics as lines, without help.
+fn problems(text: &str) -> Vec<String> {
+    let read = |path: &Path| match path.to_str() {
+        Some("conf/short.key") => Ok(b"short".to_vec()),
+        Some("conf/catalog.toml") => {
+            Ok(b"[[vendor]]\nid = \"x\"\nname = \"X\"\npurpose = \"magic\"\n[[vendor]]\ncokies = []\n".to_vec())
+        }
+        _ => Err(std::io::ErrorKind::NotFound.into()),
+    };
+    let loaded = config::parse(Path::new("conf/c.toml"), text.as_bytes(), &read);
+    let failed = loaded.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+    assert_eq!(loaded.config.is_none(), failed, "a configuration is there exactly if nothing is wrong");
+    for diagnostic in &loaded.diagnostics {
+        assert!(
+            diagnostic.help.is_some()
+                || diagnostic.message.contains("TOML")
+                || diagnostic.message.contains("invalid type"),
+            "{diagnostic} helps nobody"
+        );
+    }
+    loaded.diagnostics.iter().map(|diagnostic| diagnostic.to_string().lines().next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn each_mistake_has_its_message_and_place() {
+    for (text, expected) in [
+        ("", &["conf/c.toml:1:1: error: nothing to listen on", "conf/c.toml:1:1: error: no site is configured"][..]),
+        (
+            &format!("{HEAD}[[site]]\n"),
+            &["the site has no name", "the site has no hosts", "the site `` has no upstream"],
+        ),
+        (&format!("{HEAD}{SITE}mode = \"strict\"\n"), &["conf/c.toml:7:8: error: `strict` is not possible here"]),
+        (
+            &format!("{HEAD}{SITE}{}", SITE.replace("\"shop\"", "\"two\"")),
+            &["conf/c.toml:9:10: error: `shop.example` belongs to the site `shop` already"],
+        ),
+        (
+            &format!("{HEAD}{SITE}{}", SITE.replace("shop.example", "b.example")),
+            &["conf/c.toml:7:1: error: a site called `shop` is configured twice"],
+        ),
+        (
+            &format!("{HEAD}{SITE}[[site.cookie]]\nname = \"consent*\"\npurpose = \"marketing\"\n"),
+            &[
+                "conf/c.toml:8:8: error: `consent*` also names `consentry`, the own consent cookie, which would be dropped",
+            ],
+        ),
+        (
+            &format!("{HEAD}{SITE}[[site.cookie]]\nname = \"a\"\npurpose = \"fun\"\n"),
+            &["conf/c.toml:9:11: error: unknown purpose `fun`"],
+        ),
+        (
+            &format!(
+                "{HEAD}{SITE}[[site.cookie]]\nname = \"a\"\npurpose = \"analytics\"\n[[site.cookie]]\nname = \"a\"\npurpose = \"marketing\"\n"
+            ),
+            &["conf/c.toml:11:8: error: `a` has two purposes"],
+        ),
+        (
+            &format!("{HEAD}{SITE}[[site.tracker]]\npath = \"/.consentry/*\"\npurpose = \"analytics\"\n"),
+            &["would block the own pages under `/.consentry`"],
+        ),
+        (
+            &format!("{HEAD}{SITE}[[site.tracker]]\npath = \"/*\"\npurpose = \"analytics\"\n"),
+            &["the rule matches every request"],
+        ),
+        (&format!("{HEAD}{SITE}[[site.tracker]]\npath = \"/x\"\n"), &["the rule has no purpose"]),
+        (&format!("{HEAD}{SITE}[[site.share]]\npath = \"/s/token\"\n"), &["`/s/token` is not a share link"]),
+        (
+            &format!("{HEAD}{SITE}max_age_days = {{ necessary = 5 }}\n"),
+            &["conf/c.toml:7:18: error: the life of necessary cookies cannot be capped"],
+        ),
+        (
+            &format!("{HEAD}{SITE}signals = [\"consentry\", \"telepathy\"]\n"),
+            &["conf/c.toml:7:25: error: unknown signal `telepathy`"],
+        ),
+        (&format!("{HEAD}{SITE}[limits]\nheader_bytes = 1\n"), &["conf/c.toml:8:16: error: 1 is out of range"]),
+        (
+            &format!("{HEAD}{SITE}[server]\ntrusted_proxies = [\"all\"]\n"),
+            &["conf/c.toml:8:20: error: `all` is not a network"],
+        ),
+        (
+            &format!("{HEAD}{SITE}[consent]\nsigning_key = \"short.key\"\n"),
+            &["conf/c.toml:8:15: error: the signing key is too short"],
+        ),
+        (
+            &format!("{HEAD}{SITE}[consent]\nsigning_key = \"none.key\"\nprefix = \"consentry\"\ncookie = \"a b\"\n"),
+            &["the signing key cannot be read", "`consentry` cannot be the prefix", "`a b` cannot name a cookie"],
+        ),
+        (
+            &format!("{HEAD}{SITE}[catalog]\nfiles = [\"catalog.toml\", \"gone.toml\"]\n"),
+            &[
+                "the catalog file `gone.toml` cannot be read",
+                "catalog.toml:4:11: error: unknown purpose `magic`",
+                "catalog.toml:5:1: error: a vendor needs `id`, `name` and `purpose`",
+                "catalog.toml:6:1: error: unknown key `cokies`",
+            ],
+        ),
+        (
+            "[listen]\ntraffic = [\"127.0.0.1:80\", \"127.0.0.1:80\"]\nadmin = 5\nadmn = 1\n",
+            &[
+                "conf/c.toml:2:28: error: 127.0.0.1:80 is listened on twice",
+                "conf/c.toml:3:9: error: invalid type: integer `5`",
+                "conf/c.toml:4:1: error: unknown key `admn`",
+                "no site is configured",
+            ],
+        ),
+    ] {
+        let found = problems(text);
+        for part in expected {
+            assert!(found.iter().any(|line| line.contains(part)), "{part}\nin {found:#?}\nfor\n{text}");
+        }
+        assert_eq!(found.len(), expected.len(), "nothing else is reported: {found:#?}");
+    }
+    for upstream in [
+        "127.0.0.1:3000",
+        "ftp://a",
+        "http://",
+        "http://a/b",
+        "http://user@a",
+        "http://a:0",
+        "https://:443",
+        "http://a b",
+    ] {
+        let text = format!("{HEAD}{}", SITE.replace("http://127.0.0.1:3000", upstream));
+        let found = problems(&text);
+        assert!(
+            found.len() == 1 && found[0].contains(":6:13: error:") && found[0].contains("is not an upstream"),
+            "{upstream}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn syntax_errors_are_all_reported_with_their_place() {
+    let found = problems("[listen\ntraffic = [\"127.0.0.1:0\"]\nx = = 1\n");
+    assert!(found.iter().filter(|line| line.contains("not valid TOML")).count() >= 2, "{found:#?}");
+    assert!(found[0].starts_with("conf/c.toml:1:"), "{found:#?}");
+}
+
+#[test]
+fn the_contract_is_accepted_as_it_is_written() {
+    let contract = r#"
+[listen]
+traffic = ["127.0.0.1:8080"]
+admin = "127.0.0.1:9900"
+
+[[site]]
+name = "shop"
+hosts = ["shop.example", "*.shop.example"]
+upstream = ["http://127.0.0.1:3000"]
+mode = "enforce"
+jurisdiction = "opt-in"
+unknown_cookies = "block"
+signals = ["consentry", "cookiebot", "tcf"]
+
+[[site.cookie]]
+name = "cart_*"
+purpose = "necessary"
+
+[[site.tracker]]
+path = "/ingest/*"
+purpose = "analytics"
+
+[[site.share]]
+path = "/s/{token}"
+event = "open"
+session_cookies = ["session"]
+
+[ledger]
+path = "var/ledger.sqlite"
+keys = "var/keys"
+"#;
+    let found = problems(contract);
+    assert!(found.iter().all(|line| line.contains("warning")), "{found:#?}");
+    assert!(found.iter().any(|line| line.contains("the ledger is not part of this version")), "{found:#?}");
+}
+
+#[test]
+fn every_example_config_passes_check() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let loaded = config::load(&root.join("config/consentry.toml"));
+    let problems: Vec<_> = loaded.diagnostics.iter().map(ToString::to_string).collect();
+    assert!(loaded.config.is_some() && problems.is_empty(), "{problems:#?}");
+    // What documentation shows is real: each TOML block that configures a site is loaded.
+    for name in ["README.md", "docs/configuration.md"] {
+        let text = std::fs::read_to_string(root.join(name)).unwrap();
+        let blocks = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+        for block in blocks {
+            let listen = if block.contains("[listen]") { "" } else { HEAD };
+            let site = if block.contains("[[site]]") { "" } else { SITE };
+            let loaded =
+                config::parse(&root.join("config/x.toml"), format!("{listen}{site}{block}").as_bytes(), &|_| {
+                    Ok(vec![b'0'; 64])
+                });
+            let problems: Vec<_> =
+                loaded.diagnostics.iter().filter(|d| d.severity == Severity::Error).map(ToString::to_string).collect();
+            assert!(problems.is_empty(), "{name}:\n{block}\n{problems:#?}");
+        }
+    }
+}
