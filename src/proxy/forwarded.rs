@@ -10,9 +10,10 @@ use pingora::Result;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
-const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+// As text, since pingora would copy the name of a `HeaderName` that it does not know for each field that is set.
+const FOR: &str = "x-forwarded-for";
+const PROTO: &str = "x-forwarded-proto";
+const FORWARDED_HOST: &str = "x-forwarded-host";
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 fn peer(session: &Session) -> Option<IpAddr> {
@@ -34,13 +35,13 @@ pub(super) fn is_secure(header: &RequestHeader, trusted: bool) -> bool {
 /// them (RFC 7239, section 8.1).
 pub(super) fn set(session: &Session, upstream: &mut RequestHeader, trusted: bool) -> Result<()> {
     let Some(peer) = peer(session) else { return Ok(()) };
-    let mut addresses = if trusted { joined(&upstream.headers, &FOR) } else { String::new() };
+    let mut addresses = if trusted { joined(&upstream.headers, FOR) } else { String::new() };
     let separator = if addresses.is_empty() { "" } else { ", " };
     // Writing to a string does not fail.
     _ = write!(addresses, "{separator}{peer}");
-    replace(upstream, FOR, addresses)?;
+    // Setting a field takes the place of all that have its name.
+    upstream.insert_header(FOR, addresses)?;
     if !trusted || !upstream.headers.contains_key(PROTO) {
-        upstream.remove_header(&PROTO);
         upstream.insert_header(PROTO, "http")?;
     }
     if !trusted || !upstream.headers.contains_key(FORWARDED_HOST) {
@@ -57,7 +58,7 @@ pub(super) fn set(session: &Session, upstream: &mut RequestHeader, trusted: bool
         upstream.remove_header(&FORWARDED);
     } else if upstream.headers.contains_key(FORWARDED) {
         let node = if peer.is_ipv6() { format!("\"[{peer}]\"") } else { peer.to_string() };
-        let value = format!("{}, for={node}", joined(&upstream.headers, &FORWARDED));
+        let value = format!("{}, for={node}", joined(&upstream.headers, FORWARDED));
         replace(upstream, FORWARDED, value)?;
     }
     Ok(())

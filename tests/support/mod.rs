@@ -1,6 +1,7 @@
 //! What the tests stand on: the proxy on free ports, origins that do as they are told, clients that show every byte.
 
 pub mod app;
+pub mod browser;
 pub mod client;
 pub mod http2;
 pub mod origin;

@@ -1,0 +1,203 @@
+//! The pure core: `cargo bench`. Ratios to a named peer in the same run are what counts; see README.md beside this.
+
+use std::sync::OnceLock;
+
+use consentry::config::{self, built_in_catalog};
+use consentry::consent::{OwnCookie, resolve};
+use consentry::enforce::{Edit, Judge, ResponseFacts, Tally, cap_lifetime, edit_cookie, edit_request, edit_response};
+use consentry::policy::{Host, NameIndex, Pattern, PurposeSet, RequestFacts, Ruleset};
+use divan::{Bencher, black_box};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    divan::main();
+}
+
+const CONFIG: &str = "[listen]\ntraffic = [\"127.0.0.1:0\"]\n[[site]]\nname = \"s\"\nhosts = [\"*\"]\nupstream = [\"http://127.0.0.1:1\"]\n";
+
+/// 14 cookies, 9 of which need consent.
+const COOKIES: &str = "_ga=GA1.1.1234567890.1700000000; _ga_ABCDEF1234=GS1.1.1700000000.1.1.1700000100.0.0.0; PHPSESSID=abcdefghijklmnopqrstuvwxyz; _gid=GA1.2.987654321.1700000000; csrftoken=0123456789abcdef0123456789abcdef; _fbp=fb.1.1700000000000.1234567890; _gcl_au=1.1.1234567890.1700000000; _hjSessionUser_12345=eyJpZCI6IjEyMzQ1Njc4In0; cf_clearance=abcdefghijklmnopqrstuvwxyz012345; _uetsid=0123456789abcdef0123456789abcdef; _clck=abc123|2|fxx|0|1234; Hm_lvt_0123456789abcdef=1700000000; JSESSIONID=0123456789ABCDEF; AWSALB=abcdefghijklmnop";
+
+fn ruleset() -> &'static Ruleset {
+    static RULESET: OnceLock<Ruleset> = OnceLock::new();
+    RULESET.get_or_init(|| {
+        let loaded = config::parse("c.toml".as_ref(), CONFIG.as_bytes(), &|_| Err(std::io::ErrorKind::NotFound.into()));
+        loaded.config.map(|config| config.compile().ruleset).unwrap_or_else(|| std::process::abort())
+    })
+}
+
+fn host() -> Host {
+    Host::parse(b"www.shop.example").unwrap_or_else(|| std::process::abort())
+}
+
+fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+    pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+}
+
+fn response_headers() -> HeaderMap {
+    let mut headers =
+        headers(&[("content-type", "text/html"), ("cache-control", "no-cache"), ("server", "x"), ("date", "x")]);
+    for line in [
+        "_ga=1; Path=/; Max-Age=63072000",
+        "PHPSESSID=2; HttpOnly",
+        "_fbp=3; Path=/",
+        "csrftoken=4; Secure",
+        "_gid=5",
+        "AWSALB=6",
+        "_uetsid=7; Path=/",
+        "_clck=8",
+    ] {
+        headers.append("set-cookie", HeaderValue::from_static(line));
+    }
+    headers
+}
+
+fn judge(granted: PurposeSet, host: &Host) -> Option<Judge<'_>> {
+    let ruleset = ruleset();
+    Some(Judge { catalog: &ruleset.catalog, site: ruleset.sites.first()?, host, granted })
+}
+
+/// The `Cookie` editor alone.
+#[divan::bench_group]
+mod cookie_editor {
+    use super::*;
+
+    #[divan::bench]
+    fn nothing_goes(bencher: Bencher) {
+        bencher.bench(|| edit_cookie(black_box(COOKIES.as_bytes()), |_| true));
+    }
+
+    #[divan::bench]
+    fn every_other_goes(bencher: Bencher) {
+        bencher.bench(|| {
+            let mut odd = false;
+            edit_cookie(black_box(COOKIES.as_bytes()), |_| {
+                odd = !odd;
+                odd
+            })
+        });
+    }
+
+    /// The peer: split, collect, join.
+    #[divan::bench]
+    fn peer_split_and_join(bencher: Bencher) {
+        bencher.bench(|| {
+            let mut odd = false;
+            let kept = black_box(COOKIES).split("; ").filter(|_| {
+                odd = !odd;
+                odd
+            });
+            Edit::Replaced(kept.collect::<Vec<_>>().join("; ").into_bytes())
+        });
+    }
+}
+
+/// Editors with the verdicts of the built-in catalog: what one request and one response cost.
+#[divan::bench_group]
+mod request_and_response {
+    use super::*;
+
+    #[divan::bench(args = ["refused", "granted"])]
+    fn request_cookies(bencher: Bencher, consent: &str) {
+        let (host, request) = (host(), headers(&[("cookie", COOKIES)]));
+        let granted = if consent == "granted" { ruleset().purposes.all() } else { PurposeSet::NECESSARY };
+        bencher.bench(|| {
+            judge(granted, &host).map(|judge| edit_request(&judge, black_box(&request), b"", &mut Tally::default()))
+        });
+    }
+
+    #[divan::bench(args = ["refused", "granted"])]
+    fn response_cookies(bencher: Bencher, consent: &str) {
+        let (host, request, response) = (host(), HeaderMap::new(), response_headers());
+        let granted = if consent == "granted" { ruleset().purposes.all() } else { PurposeSet::NECESSARY };
+        let facts = ResponseFacts {
+            status: 200,
+            headers: &response,
+            request: &request,
+            path: b"/products/lantern",
+            secure: true,
+            now: 1_700_000_000,
+            blocked_path: "/.consentry/blocked",
+            consent_header: "x-consent-purposes",
+        };
+        bencher.bench(|| {
+            judge(granted, &host).map(|judge| edit_response(&judge, black_box(&facts), &mut Tally::default()))
+        });
+    }
+
+    #[divan::bench]
+    fn cap_a_lifetime(bencher: Bencher) {
+        let line = b"_ga=GA1.1.1; Path=/; Expires=Wed, 09 Jun 2038 10:18:14 GMT; Secure";
+        bencher.bench(|| cap_lifetime(black_box(line), 3600, 1_700_000_000));
+    }
+
+    #[divan::bench]
+    fn resolve_consent(bencher: Bencher) {
+        let request = headers(&[("cookie", "PHPSESSID=1; consentry=1~analytics~~1700000000~receipt; _ga=2")]);
+        let own = OwnCookie::new("consentry", None);
+        let site = ruleset().sites.first();
+        bencher.bench(|| {
+            site.map(|site| resolve(site, &ruleset().purposes, &own, black_box(&request), 1_700_000_100, |_, _, _| {}))
+        });
+    }
+}
+
+/// Matching must not cost more when there are more patterns.
+#[divan::bench_group]
+mod cookie_names {
+    use super::*;
+
+    const NAMES: [&str; 8] =
+        ["_ga", "_ga_ABCDEF", "PHPSESSID", "mystery_cookie", "_hjSessionUser_1", "Hm_lvt_1", "x_gr_y", "cart"];
+
+    fn patterns(count: usize) -> Vec<Pattern> {
+        let catalog = built_in_catalog();
+        let all = catalog.cookie_rules().iter().filter_map(|rule| Pattern::new(&rule.text).ok());
+        all.cycle()
+            .enumerate()
+            .take(count)
+            .map(|(number, pattern)| match number {
+                0..3000 => pattern,
+                // Beyond what the catalog has: the same shapes under other names.
+                _ => Pattern::new(&format!("{number}{}", pattern.as_str())).unwrap_or(pattern),
+            })
+            .collect()
+    }
+
+    #[divan::bench(args = [100, 1000, 3000, 30_000])]
+    fn eight_names_among(bencher: Bencher, count: usize) {
+        let index = NameIndex::new(&patterns(count));
+        bencher.bench(|| NAMES.map(|name| index.find(black_box(name.as_bytes()), |_| true)));
+    }
+
+    /// The peer: try one pattern after the other.
+    #[divan::bench(args = [100, 1000, 3000])]
+    fn peer_one_after_the_other(bencher: Bencher, count: usize) {
+        let patterns = patterns(count);
+        bencher.bench(|| {
+            NAMES.map(|name| patterns.iter().position(|pattern| pattern.matches(black_box(name.as_bytes()))))
+        });
+    }
+}
+
+/// Deciding whether a request is one of the catalog's trackers.
+#[divan::bench_group]
+mod requests {
+    use super::*;
+
+    #[divan::bench(args = [
+        "/products/lantern?colour=red&page=2", "/assets/app.3f2a9c1e.js", "/metrics/g/collect?v=2&tid=G-ABC&cid=1.2", "/a/%2e%2e/g//collect",
+    ])]
+    fn find(bencher: Bencher, target: &str) {
+        let catalog = built_in_catalog();
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        bencher.bench(|| {
+            let facts =
+                RequestFacts { method: "GET", path: black_box(path.as_bytes()), query: query.as_bytes(), body: None };
+            catalog.request(&facts).ok().flatten().map(|rule| rule.purpose)
+        });
+    }
+}
