@@ -122,6 +122,7 @@ mod request_and_response {
             now: 1_700_000_000,
             blocked_path: "/.consentry/blocked",
             consent_header: "x-consent-purposes",
+            by_consent: false,
         };
         bencher.bench(|| {
             judge(granted, &host).map(|judge| edit_response(&judge, black_box(&facts), &mut Tally::default()))
@@ -197,7 +198,7 @@ mod requests {
         bencher.bench(|| {
             let facts =
                 RequestFacts { method: "GET", path: black_box(path.as_bytes()), query: query.as_bytes(), body: None };
-            catalog.request(&facts).ok().flatten().map(|rule| rule.purpose)
+            catalog.request(&facts).known().map(|rule| rule.purpose)
         });
     }
 }

@@ -6,6 +6,7 @@ mod explain;
 mod health;
 mod run;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -33,6 +34,11 @@ enum Command {
     Demo(demo::Arguments),
     /// Ask a running proxy whether it is ready.
     Health(health::Arguments),
+}
+
+/// Writes to standard output. Whoever reads it may have seen enough, which is no error.
+fn print(text: &str) {
+    io::stdout().write_all(text.as_bytes()).ok();
 }
 
 /// Runs the command that the process was started with.

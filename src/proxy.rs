@@ -10,6 +10,7 @@ mod own_pages;
 mod request;
 mod request_body;
 mod response;
+mod tracker;
 mod upstream_peer;
 mod upstream_request;
 

@@ -17,6 +17,8 @@ mod command_line;
 mod configuration;
 #[path = "promises/consent.rs"]
 mod consent;
+#[path = "promises/demo.rs"]
+mod demo;
 #[path = "promises/hardening.rs"]
 mod hardening;
 #[path = "promises/lifecycle.rs"]

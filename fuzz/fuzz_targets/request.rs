@@ -41,7 +41,7 @@ fuzz_target!(|input: (&[u8], &[u8], &[u8], &[u8])| {
     let judge = Judge { catalog: &ruleset.catalog, site: &ruleset.sites[0], host: &host, granted: PurposeSet::NECESSARY };
     let mark = target.iter().position(|b| *b == b'?').unwrap_or(target.len());
     let (path, query) = (&target[..mark], target.get(mark + 1..).unwrap_or_default());
-    judge.request(&RequestFacts { method: "POST", path, query, body: Some(body) }).ok();
+    judge.request(&RequestFacts { method: "POST", path, query, body: Some(body) });
     let mut tally = Tally::default();
     edit_request(&judge, &request, query, &mut tally);
     let facts = ResponseFacts {
@@ -52,7 +52,7 @@ fuzz_target!(|input: (&[u8], &[u8], &[u8], &[u8])| {
         secure: true,
         now: 1_700_000_000,
         blocked_path: "/.consentry/blocked",
-        consent_header: "x-consent-purposes",
+        consent_header: "x-consent-purposes", by_consent: false,
     };
     for change in edit_response(&judge, &facts, &mut tally) {
         assert!(change.values.iter().all(|value| !value.as_bytes().contains(&b'\n')));

@@ -35,7 +35,7 @@ pub(super) fn check(arguments: &Arguments) -> ExitCode {
     match arguments.format {
         Format::Json => {
             let hash = config.as_ref().map(|config| &config.hash);
-            println!("{:#}", json!({ "valid": valid, "hash": hash, "diagnostics": diagnostics }));
+            super::print(&format!("{:#}\n", json!({ "valid": valid, "hash": hash, "diagnostics": diagnostics })));
         }
         Format::Text => {
             diagnostics.iter().for_each(|diagnostic| eprintln!("{diagnostic}"));
@@ -56,12 +56,13 @@ fn unusable_certificates(config: &Config, file: &str) -> Vec<config::Diagnostic>
 }
 
 fn print_summary(config: &Config) {
-    println!("valid: {} sites, hash {}", config.sites.len(), config.hash);
+    let count = config.sites.len();
+    let mut text = format!("valid: {count} site{}, hash {}\n", if count == 1 { "" } else { "s" }, config.hash);
     for site in &config.sites {
         let hosts: Vec<_> = site.options.hosts.iter().map(ToString::to_string).collect();
-        println!("  {} ({}): {}", site.options.name, site.options.mode.as_str(), hosts.join(", "));
+        text += &format!("  {} ({}): {}\n", site.options.name, site.options.mode.as_str(), hosts.join(", "));
     }
-    println!(
-        "applied by a reload: [consent], [catalog], [log], [[site]]; by a restart only: [listen], [server], [limits]"
-    );
+    text +=
+        "applied by a reload: [consent], [catalog], [log], [[site]]; by a restart only: [listen], [server], [limits]\n";
+    super::print(&text);
 }

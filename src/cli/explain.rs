@@ -9,7 +9,7 @@ use super::BAD_CONFIGURATION;
 use crate::config::{self, Compiled, ConsentSettings, Loaded};
 use crate::consent::{CookiePair, Reading, cookie_pairs, resolve};
 use crate::enforce::{Judge, SetCookie};
-use crate::policy::{Host, Mode, PurposeSet, RequestFacts, Ruleset, Site, Url, Verdict, query_pairs};
+use crate::policy::{Host, Mode, PurposeSet, RequestFacts, RequestRule, Ruleset, Site, Url, Verdict, query_pairs};
 use crate::reload::unix_time;
 
 #[derive(clap::Args)]
@@ -41,7 +41,7 @@ pub(super) fn explain(arguments: &Arguments) -> ExitCode {
     let Compiled { ruleset, consent, .. } = config.compile();
     match explanation(arguments, &ruleset, &consent) {
         Ok(text) => {
-            print!("{text}");
+            super::print(&text);
             ExitCode::SUCCESS
         }
         Err(problem) => {
@@ -164,13 +164,16 @@ impl Explanation<'_> {
             query: url.query,
             body: arguments.body.as_deref().map(str::as_bytes),
         };
-        let verdict = if own_site { judge.request(&facts) } else { Ok(judge.url(arguments.url.as_bytes())) };
-        match verdict {
-            Ok(verdict) => {
-                self.verdict("request", arguments.url.as_bytes(), verdict.as_ref(), "answered without the upstream")
-            }
-            Err(_) => {
-                self.line(&format!("request {}: depends on its payload; add --method POST --body '…'", arguments.url))
+        let (url, answered) = (arguments.url.as_bytes(), "answered without the upstream");
+        if !own_site {
+            return self.verdict("request", url, judge.url(url).as_ref(), answered);
+        }
+        match judge.request(&facts) {
+            RequestRule::None => self.verdict("request", url, None, answered),
+            RequestRule::Known(verdict) => self.verdict("request", url, Some(&verdict), answered),
+            RequestRule::IfBodyMatches(verdict) => {
+                self.verdict("request", url, Some(&verdict), answered);
+                self.line("        … if the payload is what the rule describes: add --method POST --body '…' to see");
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Asking for verdicts on behalf of one request, and keeping count of the answers.
 
-use crate::policy::{Catalog, Host, Purpose, PurposeSet, RequestFacts, RequestMatch, Rule, Site, Url, Verdict};
+use crate::policy::{Catalog, Host, Purpose, PurposeSet, RequestFacts, RequestRule, Rule, Site, Url, Verdict};
 
 /// All that a verdict depends on: one site of one ruleset, and what the visitor granted.
 #[derive(Clone, Copy)]
@@ -17,10 +17,9 @@ impl<'r> Judge<'r> {
         self.site.cookie(self.catalog, name, self.host, self.granted)
     }
 
-    /// The verdict on a request to the site itself; `None` if no rule knows it.
-    pub fn request(&self, request: &RequestFacts<'_>) -> Result<Option<Verdict<'r>>, RequestMatch> {
-        let rule = self.site.request(self.catalog, self.host, request)?;
-        Ok(rule.map(|rule| self.verdict(rule)))
+    /// The verdict on a request to the site itself.
+    pub fn request(&self, request: &RequestFacts<'_>) -> RequestRule<Verdict<'r>> {
+        self.site.request(self.catalog, self.host, request).map(|rule| self.verdict(rule))
     }
 
     /// The verdict on a URL that a response names; `None` if no rule knows it.

@@ -52,6 +52,8 @@ pub struct ResponseFacts<'a> {
     pub blocked_path: &'a str,
     /// The field that tells the upstream about consent.
     pub consent_header: &'a str,
+    /// Whether the request got here only because a purpose was granted.
+    pub by_consent: bool,
 }
 
 /// At most so many cookies are deleted by one response.
@@ -123,6 +125,8 @@ pub fn edit_response(judge: &Judge<'_>, facts: &ResponseFacts<'_>, tally: &mut T
     if present.features {
         edit_features(judge, facts.headers, tally, &mut changes);
     }
+    // What a tracker answers to those who agreed is not for a cache to serve to all.
+    consent_shows |= facts.by_consent && is_explicitly_shared(facts.headers);
     let depends =
         !changes.is_empty() || consent_shows || (present.vary && varies_by(facts.headers, facts.consent_header));
     if depends && facts.status >= 200 {
@@ -184,8 +188,9 @@ fn judge_set_cookie(judge: &Judge<'_>, line: &[u8], now: u64, tally: &mut Tally,
     if tally.count(Direction::ResponseCookie, &verdict) {
         return Fate::Drop;
     }
-    let cap =
-        verdict.purpose.filter(|_| verdict.enforced).and_then(|purpose| judge.site.options.lifetimes.get(purpose));
+    let lifetimes = &judge.site.options.lifetimes;
+    let cap = verdict.purpose.map_or_else(|| lifetimes.strictest(), |purpose| lifetimes.get(purpose));
+    let cap = cap.filter(|_| verdict.enforced);
     cap.and_then(|cap| cap_lifetime(line, cap, now)).map_or(Fate::Keep, Fate::Replace)
 }
 

@@ -1,6 +1,7 @@
 //! Accepting connections, and handing each request on a connection to an HTTP application.
 
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -93,12 +94,8 @@ where
     }
 }
 
-async fn serve_connection<A>(
-    tcp: TcpStream,
-    peer: SocketAddr,
-    acceptor: &Acceptor<A>,
-    mut shutdown: watch::Receiver<bool>,
-) where
+async fn serve_connection<A>(tcp: TcpStream, peer: SocketAddr, acceptor: &Acceptor<A>, shutdown: watch::Receiver<bool>)
+where
     A: HttpServerApp + Send + Sync + 'static,
 {
     let mut stream = L4Stream::from(tcp);
@@ -108,8 +105,10 @@ async fn serve_connection<A>(
     digest.peer_addr.set(Some(L4Address::Inet(peer))).ok();
     stream.set_socket_digest(digest);
 
+    // One for all requests of the connection: waiting anew for each would cost more than the wait itself.
+    let mut stopping = pin!(stopped(shutdown.clone()));
     let mut buffer = BytesMut::new();
-    match next_head(&mut stream, &mut buffer, acceptor, &mut shutdown).await {
+    match next_head(&mut stream, &mut buffer, acceptor, stopping.as_mut()).await {
         Ok(Head::Http1) => {}
         Ok(Head::Http2) => {
             stream.rewind(&buffer);
@@ -130,7 +129,7 @@ async fn serve_connection<A>(
         session.set_pipelined_prefix(std::mem::take(&mut buffer));
         let Some(reused) = acceptor.app.process_new_http(session, &shutdown).await else { return };
         (stream, settings) = reused.consume();
-        if let Err(error) = next_head(&mut stream, &mut buffer, acceptor, &mut shutdown).await {
+        if let Err(error) = next_head(&mut stream, &mut buffer, acceptor, stopping.as_mut()).await {
             return refuse(stream, &error, acceptor).await;
         }
     }
@@ -141,13 +140,18 @@ async fn next_head<A>(
     stream: &mut (impl tokio::io::AsyncRead + Unpin),
     buffer: &mut BytesMut,
     acceptor: &Acceptor<A>,
-    shutdown: &mut watch::Receiver<bool>,
+    stopping: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<Head, HeadError> {
     tokio::select! {
         biased;
         head = read_head(stream, buffer, &acceptor.limits) => head,
-        _ = shutdown.wait_for(|stop| *stop) => Err(HeadError::Closed),
+        () = stopping => Err(HeadError::Closed),
     }
+}
+
+/// Ends when the service stops. The caller is not to wait again after that.
+async fn stopped(mut shutdown: watch::Receiver<bool>) {
+    shutdown.wait_for(|stop| *stop).await.ok();
 }
 
 async fn refuse<A>(

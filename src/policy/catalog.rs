@@ -7,7 +7,7 @@ use super::hosts::{Host, HostMap, HostPattern};
 use super::names::NameIndex;
 use super::pattern::Pattern;
 use super::purpose::Purpose;
-use super::requests::{RequestFacts, RequestIndex, RequestMatch, RequestShape};
+use super::requests::{RequestFacts, RequestIndex, RequestRule, RequestShape};
 use super::url::{Url, normal_path};
 use super::verdict::{Origin, Rule};
 
@@ -154,12 +154,8 @@ impl Catalog {
     }
 
     /// The rule for a request to the site's own host.
-    pub fn request(&self, request: &RequestFacts<'_>) -> Result<Option<&Rule>, RequestMatch> {
-        match self.requests.find(request, |_| true) {
-            RequestMatch::None => Ok(None),
-            RequestMatch::Shape(id) => Ok(self.request_rules.get(id)),
-            needs_body => Err(needs_body),
-        }
+    pub fn request(&self, request: &RequestFacts<'_>) -> RequestRule<&Rule> {
+        RequestRule::of(self.requests.find(request, |_| true), &self.request_rules)
     }
 
     /// The rule for a URL on another host. A rule with a path goes before one for the whole host.

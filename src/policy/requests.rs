@@ -20,7 +20,7 @@ pub struct RequestShape {
     pub query: Vec<QueryShape>,
     /// Upper case. `None` is any method.
     pub method: Option<Box<str>>,
-    /// Literals that all occur in the payload.
+    /// Literals that all occur in the payload once white space is taken out of both, since JSON may have any.
     pub body: Vec<Box<[u8]>>,
 }
 
@@ -50,8 +50,46 @@ pub enum RequestMatch {
     None,
     /// The most precise shape that matches, as its position in the order of insertion.
     Shape(usize),
-    /// Everything but the payload matches some shape: read it, and ask again.
-    NeedsBody,
+    /// Everything but the payload matches this shape: read it, and ask again.
+    NeedsBody(usize),
+}
+
+/// What is known about a request, as the rule that says so, or what follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestRule<R> {
+    /// No rule knows it.
+    None,
+    Known(R),
+    /// This rule, if the payload is what it describes; otherwise none.
+    IfBodyMatches(R),
+}
+
+impl<'r, R> RequestRule<&'r R> {
+    pub(super) fn of(found: RequestMatch, rules: &'r [R]) -> Self {
+        match found {
+            RequestMatch::None => RequestRule::None,
+            RequestMatch::Shape(id) => rules.get(id).map_or(RequestRule::None, RequestRule::Known),
+            RequestMatch::NeedsBody(id) => rules.get(id).map_or(RequestRule::None, RequestRule::IfBodyMatches),
+        }
+    }
+}
+
+impl<R> RequestRule<R> {
+    pub fn map<T>(self, convert: impl FnOnce(R) -> T) -> RequestRule<T> {
+        match self {
+            RequestRule::None => RequestRule::None,
+            RequestRule::Known(rule) => RequestRule::Known(convert(rule)),
+            RequestRule::IfBodyMatches(rule) => RequestRule::IfBodyMatches(convert(rule)),
+        }
+    }
+
+    /// What is known for sure.
+    pub fn known(self) -> Option<R> {
+        match self {
+            RequestRule::Known(rule) => Some(rule),
+            RequestRule::None | RequestRule::IfBodyMatches(_) => None,
+        }
+    }
 }
 
 /// Compiled shapes.
@@ -77,15 +115,21 @@ impl RequestIndex {
                 always.push(id);
             }
         }
+        let mut shapes = shapes;
+        for literal in shapes.iter_mut().flat_map(|shape| &mut shape.body) {
+            *literal = without_space(literal).into();
+        }
         RequestIndex { by_path: Literals::new(by_path), by_query: Literals::new(by_query), always, shapes }
     }
 
     /// The most precise shape of `request` that `accept` agrees to. Allocates only for a path or query in odd spelling.
     pub fn find(&self, request: &RequestFacts<'_>, accept: impl Fn(usize) -> bool) -> RequestMatch {
+        let dense = request.body.map(without_space);
+        let request = &RequestFacts { body: dense.as_deref(), ..*request };
         let path = normal_path(request.path);
         let query = decode_percent(request.query);
         let mut best: Option<(usize, usize)> = None;
-        let mut needs_body = false;
+        let mut needs_body: Option<(usize, usize)> = None;
         let mut consider = |id: usize| {
             let Some(shape) = self.shapes.get(id).filter(|shape| shape.matches_head(request, &path)) else { return };
             if !accept(id) {
@@ -97,7 +141,10 @@ impl RequestIndex {
                     best = Some((precision, id));
                 }
             } else if request.body.is_none() {
-                needs_body = true;
+                let precision = shape.literals();
+                if needs_body.is_none_or(|(held, _)| precision > held) {
+                    needs_body = Some((precision, id));
+                }
             }
         };
         self.by_path.candidates(&path, &mut consider);
@@ -107,8 +154,7 @@ impl RequestIndex {
         self.always.iter().copied().for_each(&mut consider);
         match best {
             Some((_, id)) => RequestMatch::Shape(id),
-            None if needs_body => RequestMatch::NeedsBody,
-            None => RequestMatch::None,
+            None => needs_body.map_or(RequestMatch::None, |(_, id)| RequestMatch::NeedsBody(id)),
         }
     }
 }
@@ -140,6 +186,10 @@ impl RequestShape {
         self.body.is_empty()
             || body.is_some_and(|body| self.body.iter().all(|literal| memchr::memmem::find(body, literal).is_some()))
     }
+}
+
+fn without_space(text: &[u8]) -> Vec<u8> {
+    text.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect()
 }
 
 impl fmt::Display for QueryShape {
@@ -201,8 +251,9 @@ mod tests {
             ("/any?v=2&t%69d=%47-ABC", Option::None, Shape(1)),
             ("/any?v=2&tid=UA-1", Option::None, None),
             ("/any?xtid=G-1&v=2", Option::None, None),
-            ("/api/event", Option::None, NeedsBody),
+            ("/api/event", Option::None, NeedsBody(2)),
             ("/api/event", Some(r#"{"n":"pageview","d":"shop"}"#), Shape(2)),
+            ("/api/event", Some(r#"{ "n" : "pageview", "d" : "shop" }"#), Shape(2)),
             ("/api/event", Some(r#"{"order":1}"#), None),
             ("/t/gtm.js?id=GTM-1", Option::None, Shape(3)),
             ("/t/gtm.js?id=1", Option::None, None),

@@ -5,7 +5,7 @@ use super::hosts::{Host, HostMap, HostPattern};
 use super::names::NameIndex;
 use super::pattern::Pattern;
 use super::purpose::{Purpose, PurposeSet};
-use super::requests::{RequestFacts, RequestIndex, RequestMatch, RequestShape};
+use super::requests::{RequestFacts, RequestIndex, RequestRule, RequestShape};
 use super::url::{Url, normal_path};
 use super::verdict::{Mode, Rule, Verdict};
 
@@ -59,6 +59,11 @@ impl CookieLifetimes {
         if let Some(slot) = self.0.get_mut(purpose.index()) {
             *slot = Some(seconds);
         }
+    }
+
+    /// The shortest of all caps: for what may be for any purpose.
+    pub fn strictest(&self) -> Option<u32> {
+        self.0.iter().flatten().copied().min()
     }
 
     /// The cap, if one is configured.
@@ -150,20 +155,19 @@ impl Site {
         Verdict { allowed: !blocked, purpose: None, rule: None, enforced: self.options.mode == Mode::Enforce }
     }
 
-    /// The rule for a request to this site at `host`, or [`RequestMatch::NeedsBody`].
+    /// The rule for a request to this site at `host`.
     pub fn request<'r>(
         &'r self,
         catalog: &'r Catalog,
         host: &Host,
         request: &RequestFacts<'_>,
-    ) -> Result<Option<&'r Rule>, RequestMatch> {
+    ) -> RequestRule<&'r Rule> {
         if let Some(rule) = self.operator_host(host, request.path) {
-            return Ok(Some(rule));
+            return RequestRule::Known(rule);
         }
-        match self.requests.find(request, |_| true) {
-            RequestMatch::Shape(id) => Ok(self.request_rules.get(id)),
-            RequestMatch::NeedsBody => Err(RequestMatch::NeedsBody),
-            RequestMatch::None => catalog.request(request),
+        match RequestRule::of(self.requests.find(request, |_| true), &self.request_rules) {
+            RequestRule::None => catalog.request(request),
+            operators => operators,
         }
     }
 
@@ -172,7 +176,7 @@ impl Site {
         let host = url.host.as_ref().unwrap_or(own_host);
         if self.owns(host) || host.as_str() == own_host.as_str() {
             let facts = RequestFacts { method: "GET", path: url.path, query: url.query, body: None };
-            return self.request(catalog, host, &facts).ok().flatten();
+            return self.request(catalog, host, &facts).known();
         }
         self.operator_host(host, url.path).or_else(|| catalog.url(host, url))
     }

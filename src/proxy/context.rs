@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use prometheus::IntGauge;
 
 use super::Gateway;
@@ -27,6 +28,12 @@ pub struct Context {
     pub trusted_peer: bool,
     /// Bytes of the body so far.
     pub body_bytes: u64,
+    /// The beginning of the body, if it was read in order to judge it.
+    pub read_ahead: Bytes,
+    /// Whether this attempt has sent it on.
+    pub read_ahead_sent: bool,
+    /// Whether the request is let through only because a purpose was granted.
+    pub by_consent: bool,
     pub connect_attempts: usize,
     /// Whether the connection has become a tunnel.
     pub is_tunnel: bool,
@@ -55,6 +62,9 @@ impl Context {
             secure: false,
             trusted_peer: false,
             body_bytes: 0,
+            read_ahead: Bytes::new(),
+            read_ahead_sent: false,
+            by_consent: false,
             connect_attempts: 0,
             is_tunnel: false,
             answered: None,

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use http::header::{FORWARDED, HOST};
+use http::header::{AsHeaderName, FORWARDED, HOST};
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 use pingora::Result;
@@ -48,9 +48,9 @@ pub(super) fn set(session: &Session, upstream: &mut RequestHeader, trusted: bool
         let host = upstream.headers.get(HOST).cloned();
         let authority = || upstream.uri.authority().and_then(|authority| authority.as_str().parse().ok());
         let host = host.or_else(authority);
-        upstream.remove_header(&FORWARDED_HOST);
-        if let Some(host) = host {
-            upstream.insert_header(FORWARDED_HOST, host)?;
+        match host {
+            Some(host) => upstream.insert_header(FORWARDED_HOST, host)?,
+            None => _ = upstream.remove_header(FORWARDED_HOST),
         }
     }
     if !trusted {
@@ -59,17 +59,12 @@ pub(super) fn set(session: &Session, upstream: &mut RequestHeader, trusted: bool
     } else if upstream.headers.contains_key(FORWARDED) {
         let node = if peer.is_ipv6() { format!("\"[{peer}]\"") } else { peer.to_string() };
         let value = format!("{}, for={node}", joined(&upstream.headers, FORWARDED));
-        replace(upstream, FORWARDED, value)?;
+        upstream.insert_header(FORWARDED, value)?;
     }
     Ok(())
 }
 
-fn replace(header: &mut RequestHeader, name: HeaderName, value: String) -> Result<()> {
-    header.remove_header(&name);
-    header.insert_header(name, value)
-}
-
-fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
+fn joined(headers: &HeaderMap, name: impl AsHeaderName) -> String {
     let values: Vec<_> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
     values.join(", ")
 }

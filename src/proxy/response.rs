@@ -24,6 +24,7 @@ pub(super) fn filter(session: &Session, response: &mut ResponseHeader, context: 
         now: context.now,
         blocked_path: &context.snapshot.consent.blocked_path,
         consent_header: context.snapshot.consent.header.as_str(),
+        by_consent: context.by_consent,
     };
     for change in edit_response(&judge, &facts, &mut context.tally) {
         response.remove_header(&change.name);

@@ -9,6 +9,7 @@ use super::context::Context;
 pub(super) fn choose(session: &Session, context: &mut Context) -> Result<Box<HttpPeer>> {
     // A retry sends the body anew.
     context.body_bytes = 0;
+    context.read_ahead_sent = false;
     let upgrade = session.is_upgrade_req();
     let peer = context.runtime().and_then(|runtime| runtime.upstreams.next(upgrade));
     peer.ok_or_else(|| Error::explain(ErrorType::ConnectNoRoute, "no upstream is resolved").into_up())

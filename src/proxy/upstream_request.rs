@@ -2,17 +2,21 @@
 
 use bytes::Bytes;
 use http::HeaderValue;
-use http::header::{COOKIE, REFERER};
 use pingora::Result;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
-use super::context::Context;
+use super::context::{Context, Decision};
 use super::request::target;
 use super::{Gateway, forwarded};
 use crate::consent::merge_lines;
 use crate::enforce::Edit;
 use crate::policy::Mode;
+
+// As text, since pingora would copy the name of a `HeaderName` that it does not know for each field that is set, and in
+// small letters.
+const COOKIE: &str = "Cookie";
+const REFERER: &str = "Referer";
 
 pub(super) fn filter(
     _gateway: &Gateway,
@@ -22,18 +26,18 @@ pub(super) fn filter(
 ) -> Result<()> {
     forwarded::set(session, upstream, context.trusted_peer)?;
     let consent_header = &context.snapshot.consent.header;
-    upstream.remove_header(consent_header);
     let judged = context.site().is_some_and(|site| site.options.mode != Mode::Off);
     if !judged {
+        upstream.remove_header(consent_header);
         return merge_cookies(upstream);
     }
     if let Some(decision) = &context.decision {
-        let names: Vec<_> = context.snapshot.ruleset.purposes.names(decision.consent.granted).collect();
-        upstream.insert_header(consent_header.clone(), names.join(","))?;
+        // Takes the place of whatever the visitor sent under this name.
+        upstream.insert_header(consent_header, granted(context, decision))?;
     }
     match &context.edits.cookie {
         Edit::Unchanged => {}
-        Edit::Removed => _ = upstream.remove_header(&COOKIE),
+        Edit::Removed => _ = upstream.remove_header(COOKIE),
         Edit::Replaced(bytes) => replace(upstream, COOKIE, bytes)?,
     }
     if let Some(query) = &context.edits.query {
@@ -50,13 +54,26 @@ pub(super) fn filter(
     Ok(())
 }
 
+/// The names of the purposes that the visitor granted.
+fn granted(context: &Context, decision: &Decision) -> String {
+    let mut list = String::new();
+    for name in context.snapshot.ruleset.purposes.names(decision.consent.granted) {
+        if !list.is_empty() {
+            list.push(',');
+        }
+        list.push_str(name);
+    }
+    list
+}
+
 /// Several `Cookie` fields may come by HTTP/2 only; HTTP/1 servers read the first.
 fn merge_cookies(upstream: &mut RequestHeader) -> Result<()> {
     merge_lines(&upstream.headers).map_or(Ok(()), |merged| replace(upstream, COOKIE, &merged))
 }
 
-fn replace(header: &mut RequestHeader, name: http::HeaderName, bytes: &[u8]) -> Result<()> {
-    header.remove_header(&name);
+fn replace(header: &mut RequestHeader, name: &'static str, bytes: &[u8]) -> Result<()> {
+    // First removed, because pingora's maps grow on each insertion into a full one, even if nothing is added.
+    header.remove_header(name);
     let value = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(bytes));
     value.map_or(Ok(()), |value| header.insert_header(name, value))
 }

@@ -65,7 +65,7 @@ fn decide(
     let judge = Judge { catalog: &ruleset.catalog, site, host, granted: consent.granted };
     let mut tally = Tally::default();
     let facts = RequestFacts { method: "GET", path: b"/products/lantern", query: b"colour=red&page=2", body: None };
-    let blocked = judge.request(&facts).unwrap().is_some_and(|verdict| verdict.blocks());
+    let blocked = judge.request(&facts).known().is_some_and(|verdict| verdict.blocks());
     let edits = edit_request(&judge, request, facts.query, &mut tally);
     let facts = ResponseFacts {
         status: 200,
@@ -76,6 +76,7 @@ fn decide(
         now,
         blocked_path: "/.consentry/blocked",
         consent_header: "x-consent-purposes",
+        by_consent: false,
     };
     let changes = edit_response(&judge, &facts, &mut tally);
     !blocked

@@ -31,7 +31,7 @@ fn check_says_valid_and_exits_zero() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let said = text(&output.stdout);
     assert!(
-        said.contains("valid: 1 sites")
+        said.contains("valid: 1 site,")
             && said.contains("shop (enforce): *")
             && said.contains("by a restart only: [listen]"),
         "{said}"

@@ -89,7 +89,7 @@ proptest! {
         let (request, mut tally) = (HeaderMap::new(), Tally::default());
         let facts = ResponseFacts {
             status: 200, headers: &headers, request: &request, path: b"/", secure: false, now: 1_700_000_000,
-            blocked_path: "/.consentry/blocked", consent_header: "x-consent-purposes",
+            blocked_path: "/.consentry/blocked", consent_header: "x-consent-purposes", by_consent: false,
         };
         let changes = edit_response(&judge, &facts, &mut tally);
         let before: Vec<_> = headers.get_all(SET_COOKIE).iter().cloned().collect();
@@ -123,7 +123,7 @@ proptest! {
         let request = HeaderMap::new();
         let facts = ResponseFacts {
             status: 302, headers: &headers, request: &request, path: b"/", secure: true, now: 0,
-            blocked_path: "/.consentry/blocked", consent_header: "x-consent-purposes",
+            blocked_path: "/.consentry/blocked", consent_header: "x-consent-purposes", by_consent: false,
         };
         edit_response(&judge, &facts, &mut Tally::default());
     }

@@ -96,6 +96,13 @@ fn lifetimes_are_capped() {
 }
 
 #[test]
+fn unknown_cookies_live_no_longer_than_any() {
+    let origin = Origin::with_headers(&[("Set-Cookie", "mystery=1; Max-Age=63072000")]);
+    let app = TestApp::start(&site(origin.address, "max_age_days = { analytics = 30, marketing = 7 }"));
+    assert_eq!(get(app.address, "/", &[("Cookie", &everything())]).all("set-cookie"), ["mystery=1; Max-Age=604800"]);
+}
+
+#[test]
 fn cookies_the_browser_sent_are_erased_wherever_they_may_be() {
     let origin = Origin::with_headers(&[]);
     let app = TestApp::start_with(

@@ -65,9 +65,43 @@ fn payloads_tell_trackers_from_the_sites_own_interfaces() {
     assert_eq!(origin.count(), 0);
     let order = r#"{"order":17,"items":["lantern"]}"#;
     assert_eq!(post(&app, "/api/event", &[], order).text(), order, "what was read is handed on");
-    let large = "x".repeat(200_000);
-    assert_eq!(post(&app, "/api/event", &[], &large).text(), large);
+    for size in [60_000, 66_000, 140_000, 3_000_000] {
+        let large: String = (0..size).map(|i| char::from(b'a' + u8::try_from(i % 23).unwrap())).collect();
+        assert_eq!(post(&app, "/api/event", &[], &large).text(), large, "{size}");
+    }
     assert_eq!(post(&app, "/api/event", &[("Cookie", &everything())], plausible).text(), plausible);
+}
+
+#[test]
+fn what_cannot_be_judged_is_denied() {
+    let origin = Origin::start(|request| crate::support::respond(200, &String::from_utf8_lossy(&request.body)));
+    let app = TestApp::start(&site(origin.address, ""));
+    let plausible = r#"{"n":"pageview","u":"https://shop.example/","d":"shop.example"}"#;
+    let spaced = "{ \"n\" : \"pageview\",\n \"u\" : \"https://shop.example/\", \"d\" : \"shop.example\" }";
+    assert_eq!(post(&app, "/api/event", &[], spaced).status, 204, "white space in JSON");
+    assert_eq!(post(&app, "/api/event", &[("Content-Encoding", "gzip")], "\x1f").status, 204, "compressed");
+    let padded = format!("{plausible}{}", " ".repeat(90_000));
+    assert_eq!(post(&app, "/api/event", &[], &padded).status, 204, "padded");
+    let chunked = |body: &str| {
+        let head = request("POST", "/api/event", &[("Transfer-Encoding", "chunked")]);
+        send(app.address, format!("{head}{:x}\r\n{body}\r\n0\r\n\r\n", body.len()))
+    };
+    assert_eq!(chunked(plausible).status, 204);
+    assert_eq!(origin.count(), 0);
+    let order = r#"{"order":17}"#;
+    assert_eq!(chunked(order).text(), order);
+    let request = http::Request::post(format!("http://{}/api/event", app.address)).body(()).unwrap();
+    let response = crate::support::http2::send(app.address, request, Some(plausible.into())).unwrap();
+    assert_eq!((response.status, origin.count()), (204, 1), "of unknown length over HTTP/2");
+}
+
+#[test]
+fn what_a_tracker_answers_is_not_shared() {
+    let origin = Origin::with_headers(&[("Cache-Control", "public, max-age=28800")]);
+    let app = TestApp::start(&site(origin.address, ""));
+    let granted = get(app.address, "/matomo.js", &[("Cookie", &consent("analytics"))]);
+    assert_eq!((granted.status, granted.header("cache-control")), (200, Some("private, max-age=28800")));
+    assert_eq!(granted.header("vary"), Some("Cookie, Sec-GPC"), "the browser asks again after withdrawal");
 }
 
 #[test]

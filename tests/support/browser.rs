@@ -23,11 +23,21 @@ pub struct Browser {
 impl Browser {
     pub fn start() -> Self {
         let profile = tempfile::tempdir().unwrap();
-        let program = ["chromium", "chromium-browser"].into_iter().find(|name| Command::new(name).arg("--version").output().is_ok());
+        let program = ["chromium", "chromium-browser"]
+            .into_iter()
+            .find(|name| Command::new(name).arg("--version").output().is_ok());
         let mut process = Command::new(program.expect("Chromium is installed: `make test` does that"))
             .args([
-                "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-                "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--remote-debugging-port=0",
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--disable-dev-shm-usage",
+                "--remote-debugging-port=0",
                 // Nothing but this machine: a tracker that is asked for must not be found.
                 "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
             ])
@@ -67,7 +77,8 @@ impl Browser {
                 }
             }
         };
-        let answer = self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), answer).await.unwrap() });
+        let answer =
+            self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), answer).await.unwrap() });
         assert!(answer["error"].is_null(), "{method}: {}", answer["error"]);
         answer["result"].clone()
     }
@@ -99,7 +110,8 @@ impl Browser {
     /// Names of all cookies in the jar, whatever their place.
     pub fn jar(&mut self) -> BTreeSet<String> {
         let cookies = self.call("Network.getAllCookies", json!({}));
-        let names = cookies["cookies"].as_array().unwrap().iter().map(|cookie| cookie["name"].as_str().unwrap().to_owned());
+        let names =
+            cookies["cookies"].as_array().unwrap().iter().map(|cookie| cookie["name"].as_str().unwrap().to_owned());
         names.collect()
     }
 

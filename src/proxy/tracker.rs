@@ -1,0 +1,165 @@
+//! Requests to the site's own host that are really tracking: let through if their purpose is granted, else answered here.
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, ORIGIN};
+use pingora::Result;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::Session;
+
+use super::context::Context;
+use super::request::{content_length, respond, target};
+use crate::enforce::{Action, BlockAnswer, block_answer};
+use crate::policy::{Purpose, RequestFacts, RequestRule, Verdict};
+
+/// A payload up to this size is read whole before it is judged; pingora can hand on no more that was read.
+const WHOLE: usize = 64 << 10;
+
+/// Of a larger payload, at least this much is judged.
+const BEGINNING: usize = 16 << 10;
+
+/// The field that tells who answered instead of a tracker.
+const VERDICT_FIELD: &str = "x-consentry";
+
+/// A verdict, without the ruleset that it came from.
+#[derive(Clone, Copy)]
+struct Judged {
+    purpose: Option<Purpose>,
+    action: Action,
+}
+
+impl Judged {
+    fn of(verdict: &Verdict<'_>) -> Self {
+        Judged { purpose: verdict.purpose, action: Action::of(verdict) }
+    }
+}
+
+/// Answers a request to a tracker that is denied. Returns whether it was one.
+pub(super) async fn block(session: &mut Session, context: &mut Context) -> Result<bool> {
+    let Some(judged) = judge_request(session, context).await? else { return Ok(false) };
+    let Judged { purpose, action } = judged;
+    if let Some(runtime) = context.runtime() {
+        runtime.metrics.tracker_request(purpose.map(Purpose::index), action);
+    }
+    context.by_consent = action == Action::Allow && purpose != Some(Purpose::NECESSARY);
+    if action != Action::Block {
+        return Ok(false);
+    }
+    context.answered = Some("blocked");
+    discard_body(session).await?;
+    let header = session.req_header();
+    let answer = block_answer(header.method.as_str(), target(header).0, &header.headers);
+    let name = purpose.map_or("unknown", |purpose| context.snapshot.ruleset.purposes.name(purpose)).to_owned();
+    respond_blocked(session, &answer, &name).await?;
+    Ok(true)
+}
+
+/// What is to happen to the request, if a rule knows it. Fails closed: where a rule depends on a payload that cannot be
+/// read, it counts as if the payload were what the rule describes.
+async fn judge_request(session: &mut Session, context: &mut Context) -> Result<Option<Judged>> {
+    let assumed = match find(session, context, None) {
+        RequestRule::None => return Ok(None),
+        RequestRule::Known(judged) => return Ok(Some(judged)),
+        RequestRule::IfBodyMatches(assumed) => assumed,
+    };
+    if assumed.action == Action::Allow {
+        return Ok(Some(assumed));
+    }
+    let judged = match read_payload(session, context, assumed.action).await? {
+        Some(payload) => find(session, context, Some(&payload)).known(),
+        None => Some(assumed),
+    };
+    Ok(judged)
+}
+
+fn find(session: &Session, context: &Context, body: Option<&[u8]>) -> RequestRule<Judged> {
+    let header = session.req_header();
+    let (path, query) = target(header);
+    let Some(judge) = context.judge() else { return RequestRule::None };
+    judge
+        .request(&RequestFacts { method: header.method.as_str(), path, query, body })
+        .map(|verdict| Judged::of(&verdict))
+}
+
+/// The payload, or its beginning if it is large; `None` if it cannot be judged. What was read is still handed on.
+async fn read_payload(session: &mut Session, context: &mut Context, action: Action) -> Result<Option<Vec<u8>>> {
+    let headers = &session.req_header().headers;
+    let encoded =
+        headers.get(CONTENT_ENCODING).is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    let length = content_length(headers).map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    // A payload of unknown length may turn out too large to be handed on, which is no way to observe.
+    if encoded || (length.is_none() && action != Action::Block) {
+        return Ok(None);
+    }
+    if headers.contains_key(EXPECT) {
+        session.as_mut().write_continue_response().await?;
+    }
+    match length {
+        Some(length) if length > WHOLE => read_beginning(session, context, length).await.map(Some),
+        _ => read_whole(session).await,
+    }
+}
+
+/// Reads to the end; `None` if that is too far.
+async fn read_whole(session: &mut Session) -> Result<Option<Vec<u8>>> {
+    session.as_mut().enable_retry_buffering();
+    let mut payload = Vec::new();
+    while let Some(chunk) = session.as_mut().read_request_body().await? {
+        payload.extend_from_slice(&chunk);
+        if payload.len() > WHOLE {
+            return Ok(None);
+        }
+    }
+    Ok(Some(payload))
+}
+
+/// Reads some of a payload of `length` bytes, but never its end: pingora sends on only what it reads itself after this,
+/// and `request_body` puts in front what was read here.
+async fn read_beginning(session: &mut Session, context: &mut Context, length: usize) -> Result<Vec<u8>> {
+    let mut payload = Vec::new();
+    while payload.len() < BEGINNING && length.saturating_sub(payload.len()) > WHOLE {
+        let Some(chunk) = session.as_mut().read_request_body().await? else { break };
+        payload.extend_from_slice(&chunk);
+    }
+    context.read_ahead = Bytes::copy_from_slice(&payload);
+    Ok(payload)
+}
+
+/// Reads what is left of a small body, so that the connection can be used again.
+pub(super) async fn discard_body(session: &mut Session) -> Result<()> {
+    let mut left = WHOLE;
+    while let Some(chunk) = session.as_mut().read_request_body().await? {
+        match left.checked_sub(chunk.len()) {
+            Some(less) => left = less,
+            None => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+async fn respond_blocked(session: &mut Session, answer: &BlockAnswer, purpose: &str) -> Result<()> {
+    let mut response = ResponseHeader::build(answer.status, Some(8))?;
+    response.insert_header(CACHE_CONTROL, "no-store")?;
+    response.insert_header(VERDICT_FIELD, format!("blocked; purpose={purpose}"))?;
+    if let Some(content_type) = answer.content_type {
+        response.insert_header(CONTENT_TYPE, content_type)?;
+    }
+    allow_origin(session.req_header(), &mut response)?;
+    respond(session, response, Bytes::from_static(answer.body)).await
+}
+
+/// Lets a page of another origin read the empty answer, since its console would show an error otherwise (Fetch,
+/// section 3.3).
+fn allow_origin(request: &RequestHeader, response: &mut ResponseHeader) -> Result<()> {
+    let Some(origin) = request.headers.get(ORIGIN) else { return Ok(()) };
+    response.insert_header("access-control-allow-origin", origin.clone())?;
+    response.insert_header("access-control-allow-credentials", "true")?;
+    for (asked, allowed) in [
+        ("access-control-request-headers", "access-control-allow-headers"),
+        ("access-control-request-method", "access-control-allow-methods"),
+    ] {
+        if let Some(value) = request.headers.get(asked) {
+            response.insert_header(allowed, value.clone())?;
+        }
+    }
+    Ok(())
+}
