@@ -1,7 +1,7 @@
 # Everything that is done with this repository. `make` alone says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint check bench fuzz tools
+.PHONY: help run test lint bench audit fuzz tools
 
 CARGO ?= cargo
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -19,14 +19,17 @@ test: tools browser ## Install what the tests need, and run them all
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then $(CARGO) nextest run --locked; else $(CARGO) test --locked; fi
 	$(CARGO) test --locked --doc
 
-lint: ## Format, clippy; cargo-deny where it is installed
+lint: tools ## Format, clippy; licences and sources where cargo-deny is installed
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check; else echo "cargo-deny is not installed: skipped"; fi
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check bans licenses sources; else echo "cargo-deny is not installed: skipped"; fi
 
 bench: tools peers ## Micro benches, then side by side with nginx, HAProxy and a bare pingora
 	$(CARGO) bench --locked
 	benches/side_by_side/run
+
+audit: ## Ask the advisory database about every dependency (needs cargo-deny and a network)
+	$(CARGO) deny check advisories
 
 fuzz: ## Each fuzz target for FUZZ_SECONDS (needs a nightly toolchain and cargo-fuzz)
 	@for target in $(FUZZ_TARGETS); do $(CARGO) +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done

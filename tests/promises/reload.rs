@@ -99,6 +99,26 @@ fn invalid_reload_keeps_old_policy_and_sets_metric() {
 }
 
 #[test]
+fn bad_cert_on_reload_keeps_old_cert() {
+    let origin = origin();
+    let directory = tempfile::tempdir().unwrap();
+    let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(directory.path().join("ca.pem"), certificate.cert.pem()).unwrap();
+    let sites = format!("{}\nupstream_ca = \"ca.pem\"\n", site(origin.address, ""));
+    let app = TestApp::start_in(directory, &TestApp::configuration("", &sites));
+    for broken in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        std::fs::write(app.directory.path().join("ca.pem"), broken).unwrap();
+        let answer = send(app.admin, "POST /-/reload HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+        assert_eq!(answer.status, 422, "{}", answer.text());
+        assert!(answer.text().contains("holds no usable certificate"), "{}", answer.text());
+        assert_eq!((app.version(), get(app.address, "/", &[]).status), (1, 200));
+    }
+    std::fs::remove_file(app.directory.path().join("ca.pem")).unwrap();
+    let answer = send(app.admin, "POST /-/reload HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+    assert!(answer.text().contains("the CA file cannot be read"), "{}", answer.text());
+}
+
+#[test]
 fn what_needs_a_restart_is_said() {
     let origin = origin();
     let app = TestApp::start(&rules(&origin, "one"));
@@ -172,9 +192,9 @@ fn under_load_no_request_fails_and_each_has_one_ruleset() {
     for turn in 0..30 {
         app.reconfigure("", &rules(&origin, if turn % 2 == 0 { "two" } else { "one" }));
     }
+    eventually("there was load", || served.load(Ordering::Acquire) > 300);
     stop.store(true, Ordering::Release);
     visitors.into_iter().for_each(|visitor| visitor.join().unwrap());
-    assert!(served.load(Ordering::Acquire) > 100);
     assert_eq!(mixed.load(Ordering::Acquire), 0);
     assert_eq!(app.version(), 31);
 }
