@@ -5,6 +5,7 @@
 
 mod block;
 mod cache;
+mod change;
 mod cookie;
 mod date;
 mod expire;
@@ -17,6 +18,7 @@ mod response;
 mod set_cookie;
 
 pub use block::{BlockAnswer, block_answer};
+pub use change::HeaderChange;
 pub use cookie::edit_cookie;
 pub use date::parse_cookie_date;
 pub use expire::{ExpiryScope, expiries};
@@ -24,5 +26,5 @@ pub use judge::{Action, Direction, Judge, Tally};
 pub use list::Edit;
 pub use query::strip_parameters;
 pub use request::{RequestEdits, edit_request};
-pub use response::{HeaderChange, ResponseFacts, edit_response, edit_trailers};
+pub use response::{ResponseFacts, edit_response, edit_trailers};
 pub use set_cookie::{SetCookie, cap_lifetime};

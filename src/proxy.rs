@@ -6,6 +6,7 @@ mod context;
 mod early_request;
 mod fail_to_proxy;
 mod forwarded;
+mod message;
 mod own_pages;
 mod request;
 mod request_body;

@@ -3,7 +3,7 @@
 use http::header::{CACHE_CONTROL, VARY};
 use http::{HeaderMap, HeaderName};
 
-use super::response::HeaderChange;
+use super::change::HeaderChange;
 
 /// Fields that address a shared cache directly, and would override `Cache-Control` there (RFC 9213, Edge Architecture).
 const TARGETED: [&str; 6] = [

@@ -1,10 +1,10 @@
 //! What a response loses, and gains, on its way to the visitor.
 
-use bytes::Bytes;
 use http::header::{LINK, LOCATION, REFRESH, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::cache::{is_explicitly_shared, keep_private, varies_by};
+use super::change::{HeaderChange, header_value};
 use super::expire::{ExpiryScope, expiries};
 use super::judge::{Direction, Judge, Tally};
 use super::link::{filter_link, filter_report_to, filter_reporting_endpoints, refresh_target};
@@ -13,28 +13,6 @@ use super::query::strip_parameters;
 use super::set_cookie::{SetCookie, cap_lifetime};
 use crate::consent::cookie_pairs;
 use crate::policy::{Host, Purpose, PurposeSet, Url, decode_percent, query_pairs};
-
-/// What a field is to become.
-#[derive(Debug)]
-pub struct HeaderChange {
-    pub name: HeaderName,
-    /// All values, in order. None: the field goes.
-    pub values: Vec<HeaderValue>,
-}
-
-impl HeaderChange {
-    pub(super) fn set(name: HeaderName, value: Vec<u8>) -> Self {
-        HeaderChange { name, values: header_value(value).into_iter().collect() }
-    }
-
-    pub(super) fn remove(name: HeaderName) -> Self {
-        HeaderChange { name, values: Vec::new() }
-    }
-}
-
-fn header_value(bytes: Vec<u8>) -> Option<HeaderValue> {
-    HeaderValue::from_maybe_shared(Bytes::from(bytes)).ok()
-}
 
 /// What the edits of a response depend on, beside the verdicts.
 pub struct ResponseFacts<'a> {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Gateway;
 use super::context::Context;
-use super::request::target;
+use super::message::target;
 use crate::telemetry::timestamp;
 
 /// One line of the access log. No address, no query, no cookie, and of a share link no token.

@@ -7,7 +7,7 @@ use pingora::proxy::{FailToProxy, Session};
 use pingora::{Error, ErrorSource, ErrorType};
 
 use super::context::Context;
-use super::request::respond;
+use super::message::respond;
 
 pub(super) async fn answer(session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
     let (status, reason) = classify(error);

@@ -22,7 +22,7 @@ use serde_json::json;
 
 use self::choice::{Choice, Wrong};
 use super::context::{Context, judge};
-use super::request::{respond, target};
+use super::message::{discard_body, respond, target};
 use crate::consent::{OwnConsent, Source, cookie_pairs};
 use crate::enforce::{ExpiryScope, Judge, block_answer, expiries};
 use crate::policy::{Host, Purpose, PurposeSet, Url};
@@ -84,14 +84,14 @@ async fn respond_with(session: &mut Session, status: u16, content_type: &'static
 
 async fn problem(session: &mut Session, status: u16, text: &str) -> Result<()> {
     let body = json!({ "error": text }).to_string();
-    super::tracker::discard_body(session).await?;
+    discard_body(session).await?;
     respond_with(session, status, "application/json", body.into_bytes()).await
 }
 
 async fn method_not_allowed(session: &mut Session, allowed: &'static str) -> Result<()> {
     let mut response = ResponseHeader::build(405, Some(3))?;
     response.insert_header(ALLOW, allowed)?;
-    super::tracker::discard_body(session).await?;
+    discard_body(session).await?;
     respond(session, response, Bytes::new()).await
 }
 
@@ -105,7 +105,7 @@ async fn gpc_support(session: &mut Session, context: &Context) -> Result<()> {
 }
 
 async fn blocked(session: &mut Session) -> Result<()> {
-    super::tracker::discard_body(session).await?;
+    discard_body(session).await?;
     let header = session.req_header();
     let answer = block_answer(header.method.as_str(), b"", &header.headers);
     let mut response = ResponseHeader::build(answer.status, Some(4))?;

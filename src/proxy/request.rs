@@ -2,16 +2,17 @@
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
 use super::context::{Context, Decision, judge};
+use super::message::{content_length, respond, target};
 use super::{Gateway, forwarded, own_pages, tracker};
 use crate::consent::{Consent, Source, resolve};
 use crate::enforce::edit_request;
-use crate::policy::{Host, Mode, PurposeSet, Url};
+use crate::policy::{Host, Mode, PurposeSet};
 
 /// Returns whether the request was answered here.
 pub(super) async fn filter(gateway: &Gateway, session: &mut Session, context: &mut Context) -> Result<bool> {
@@ -73,35 +74,6 @@ fn addressed_host(header: &RequestHeader) -> Result<Host, &'static str> {
         (Some(Some(host)), _) | (None, Some(Some(host))) => Ok(host),
         (None, None) => Err("the request names no host"),
     }
-}
-
-/// Path and query of the request target as they came.
-pub(super) fn target(header: &RequestHeader) -> (&[u8], &[u8]) {
-    let raw = header.raw_path();
-    if raw.starts_with(b"/") {
-        let mark = memchr::memchr(b'?', raw).unwrap_or(raw.len());
-        let (path, query) = raw.split_at_checked(mark).unwrap_or((raw, b""));
-        return (path, query.strip_prefix(b"?").unwrap_or(query));
-    }
-    Url::parse(raw).map_or((raw, b""), |url| (url.path, url.query))
-}
-
-pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
-}
-
-/// Writes a whole response; `HEAD` gets its header only.
-pub(super) async fn respond(session: &mut Session, mut response: ResponseHeader, body: Bytes) -> Result<()> {
-    let bodiless = response.status == 204 || response.status == 304;
-    if !bodiless {
-        response.insert_header(CONTENT_LENGTH, body.len().to_string())?;
-    }
-    let end = bodiless || session.req_header().method == http::Method::HEAD || body.is_empty();
-    session.write_response_header(Box::new(response), end).await?;
-    if !end {
-        session.write_response_body(Some(body), true).await?;
-    }
-    Ok(())
 }
 
 /// Refuses what cannot be served, and closes: a request that was not understood may be followed by anything.

@@ -6,7 +6,7 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
 use super::context::{Context, judge};
-use super::request::target;
+use super::message::target;
 use crate::enforce::{ResponseFacts, edit_response, edit_trailers};
 use crate::policy::Mode;
 

@@ -7,7 +7,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 
 use super::context::Context;
-use super::request::{content_length, respond, target};
+use super::message::{content_length, discard_body, respond, target};
 use crate::enforce::{Action, BlockAnswer, block_answer};
 use crate::policy::{Purpose, RequestFacts, RequestRule, Verdict};
 
@@ -122,18 +122,6 @@ async fn read_beginning(session: &mut Session, context: &mut Context, length: us
     }
     context.read_ahead = Bytes::copy_from_slice(&payload);
     Ok(payload)
-}
-
-/// Reads what is left of a small body, so that the connection can be used again.
-pub(super) async fn discard_body(session: &mut Session) -> Result<()> {
-    let mut left = WHOLE;
-    while let Some(chunk) = session.as_mut().read_request_body().await? {
-        match left.checked_sub(chunk.len()) {
-            Some(less) => left = less,
-            None => return Ok(()),
-        }
-    }
-    Ok(())
 }
 
 async fn respond_blocked(session: &mut Session, answer: &BlockAnswer, purpose: &str) -> Result<()> {

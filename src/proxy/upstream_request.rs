@@ -7,7 +7,7 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use super::context::{Context, Decision};
-use super::request::target;
+use super::message::target;
 use super::{Gateway, forwarded};
 use crate::consent::merge_lines;
 use crate::enforce::Edit;

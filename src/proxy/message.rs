@@ -1,0 +1,55 @@
+//! Reading requests and writing responses, for all phases.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
+use pingora::Result;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::Session;
+
+use crate::policy::Url;
+
+/// What is left of a body is read up to this size, to keep the connection.
+const SMALL_BODY: usize = 64 << 10;
+
+/// Path and query of the request target as they came.
+pub(super) fn target(header: &RequestHeader) -> (&[u8], &[u8]) {
+    let raw = header.raw_path();
+    if raw.starts_with(b"/") {
+        let mark = memchr::memchr(b'?', raw).unwrap_or(raw.len());
+        let (path, query) = raw.split_at_checked(mark).unwrap_or((raw, b""));
+        return (path, query.strip_prefix(b"?").unwrap_or(query));
+    }
+    Url::parse(raw).map_or((raw, b""), |url| (url.path, url.query))
+}
+
+/// The announced length of the body.
+pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+}
+
+/// Reads what is left of a small body, so that the connection can be used again.
+pub(super) async fn discard_body(session: &mut Session) -> Result<()> {
+    let mut left = SMALL_BODY;
+    while let Some(chunk) = session.as_mut().read_request_body().await? {
+        match left.checked_sub(chunk.len()) {
+            Some(less) => left = less,
+            None => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// Writes a whole response; `HEAD` gets its header only.
+pub(super) async fn respond(session: &mut Session, mut response: ResponseHeader, body: Bytes) -> Result<()> {
+    let bodiless = response.status == 204 || response.status == 304;
+    if !bodiless {
+        response.insert_header(CONTENT_LENGTH, body.len().to_string())?;
+    }
+    let end = bodiless || session.req_header().method == http::Method::HEAD || body.is_empty();
+    session.write_response_header(Box::new(response), end).await?;
+    if !end {
+        session.write_response_body(Some(body), true).await?;
+    }
+    Ok(())
+}
