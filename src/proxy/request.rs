@@ -3,16 +3,17 @@
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST};
+use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
-use pingora::{Error, ErrorType, Result};
 
 use super::context::{Context, Decision, judge};
 use super::message::{content_length, respond, target};
 use super::{Gateway, forwarded, own_pages, tracker};
-use crate::consent::{Consent, Source, resolve};
+use crate::consent::resolve;
 use crate::enforce::edit_request;
-use crate::policy::{Host, Mode, PurposeSet};
+use crate::policy::{Host, Mode};
+use crate::reload::Snapshot;
 
 /// Returns whether the request was answered here.
 pub(super) async fn filter(gateway: &Gateway, session: &mut Session, context: &mut Context) -> Result<bool> {
@@ -22,21 +23,15 @@ pub(super) async fn filter(gateway: &Gateway, session: &mut Session, context: &m
         Ok(host) => host,
         Err(problem) => return refuse(gateway, session, context, 400, "malformed", problem).await,
     };
-    let Some(site) = context.snapshot.ruleset.site_at(&host) else {
+    let Some((decision, mode)) = decide(&context.snapshot, host, &session.req_header().headers, context.now) else {
         let problem = "no site is configured for this host";
         return refuse(gateway, session, context, 421, "unknown_host", problem).await;
     };
-    let Some(options) =
-        context.snapshot.ruleset.sites.get(site).map(|site| (site.options.mode, site.options.name.clone()))
-    else {
-        return Error::e_explain(ErrorType::InternalError, "a host points to no site");
-    };
-    let consent = consent(context, site, &session.req_header().headers);
-    context.decision = Some(Decision { site, host, consent });
+    context.decision = Some(decision);
     if content_length(&session.req_header().headers).is_some_and(|length| length > gateway.limits.body_bytes) {
         return refuse(gateway, session, context, 413, "body_too_large", "the request body is too large").await;
     }
-    if options.0 == Mode::Off {
+    if mode == Mode::Off {
         return Ok(false);
     }
     if own_pages::answer(session, context).await? {
@@ -53,12 +48,13 @@ pub(super) async fn filter(gateway: &Gateway, session: &mut Session, context: &m
     Ok(false)
 }
 
-fn consent(context: &Context, site: usize, headers: &HeaderMap) -> Consent {
-    let snapshot = &context.snapshot;
-    let everything =
-        || Consent { granted: PurposeSet::NECESSARY, source: Source::Default, capped: false, decided_at: None };
-    let Some(site) = snapshot.ruleset.sites.get(site) else { return everything() };
-    resolve(site, &snapshot.ruleset.purposes, &snapshot.consent.cookie, headers, context.now, |_, _, _| {})
+/// Which site answers for `host`, what the visitor agreed to there, and the site's mode; `None` if no site does.
+fn decide(snapshot: &Snapshot, host: Host, headers: &HeaderMap, now: u64) -> Option<(Decision, Mode)> {
+    let ruleset = &snapshot.ruleset;
+    let position = ruleset.site_at(&host)?;
+    let site = ruleset.sites.get(position)?;
+    let consent = resolve(site, &ruleset.purposes, &snapshot.consent.cookie, headers, now, |_, _, _| {});
+    Some((Decision { site: position, host, consent }, site.options.mode))
 }
 
 /// The host that the visitor addressed: in the request target, else in `Host` (RFC 9112, section 3.2.2). Both must say
