@@ -17,7 +17,6 @@ run: tools ## Build, and start the demo: a shop full of trackers behind the prox
 
 test: tools browser ## Install what the tests need, and run them all
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then $(CARGO) nextest run --locked; else $(CARGO) test --locked; fi
-	$(CARGO) test --locked --doc
 
 lint: tools ## Format, clippy; licences and sources where cargo-deny is installed
 	$(CARGO) fmt --check

@@ -1,7 +1,7 @@
 //! The yardstick of the side-by-side runs: pingora as it comes, passing everything on to one upstream.
 //!
-//! `bare_pingora LISTEN UPSTREAM`, both `address:port`. Stock server, stock options, one thread, no filter, the system's
-//! allocator. Beside the upstream there is nothing to choose, so nothing is chosen.
+//! `bare_pingora LISTEN UPSTREAM`, both `address:port`. Stock server, stock options, one thread, no filter, the
+//! system's allocator.
 
 use std::net::SocketAddr;
 
