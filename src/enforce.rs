@@ -24,7 +24,7 @@ pub use date::parse_cookie_date;
 pub use expire::{ExpiryScope, expiries};
 pub use judge::{Action, Direction, Judge, Tally};
 pub use list::Edit;
-pub use query::strip_parameters;
+pub use query::{is_signed, strip_parameters};
 pub use request::{RequestEdits, edit_request};
 pub use response::{ResponseFacts, edit_response, edit_trailers};
 pub use set_cookie::{SetCookie, cap_lifetime};

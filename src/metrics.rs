@@ -33,7 +33,7 @@ pub struct Metrics {
     consents: IntCounterVec,
     choices: IntCounterVec,
     upstream_errors: IntCounterVec,
-    /// Requests and connections that were refused before a site was known, by reason.
+    /// Requests and connections that the proxy itself refused, by reason.
     pub rejected: IntCounterVec,
     pub requests_in_flight: IntGauge,
     pub connections: IntGauge,
@@ -99,11 +99,7 @@ impl Metrics {
                 "Requests that the upstream did not answer.",
                 &["site", "reason"],
             )?,
-            rejected: counters(
-                "rejected_total",
-                "Requests and connections refused before any site was asked.",
-                &["reason"],
-            )?,
+            rejected: counters("rejected_total", "Requests and connections refused by the proxy itself.", &["reason"])?,
             requests_in_flight: gauge("requests_in_flight", "Requests being served.")?,
             connections: gauge("connections", "Open connections from visitors.")?,
             reloads: counters("reloads_total", "Attempts to load the configuration.", &["action"])?,

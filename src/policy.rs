@@ -26,5 +26,5 @@ pub use ruleset::Ruleset;
 pub use site::{
     CookieLifetimes, Jurisdiction, OperatorRules, ShareEvent, ShareLink, Site, SiteOptions, UnknownCookies,
 };
-pub use url::{Url, decode_percent, normal_path, query_pairs};
+pub use url::{Url, decode_percent, normal_path, query_pairs, split_query};
 pub use verdict::{Mode, Origin, Rule, Verdict};

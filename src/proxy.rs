@@ -119,7 +119,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
-        fail_to_proxy::answer(session, error, context).await
+        fail_to_proxy::answer(self, session, error, context).await
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {

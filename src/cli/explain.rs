@@ -8,8 +8,10 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::BAD_CONFIGURATION;
 use crate::config::{self, Compiled, ConsentSettings, Loaded};
 use crate::consent::{CookiePair, Reading, cookie_pairs, resolve};
-use crate::enforce::{Judge, SetCookie};
-use crate::policy::{Host, Mode, PurposeSet, RequestFacts, RequestRule, Ruleset, Site, Url, Verdict, query_pairs};
+use crate::enforce::{Judge, SetCookie, is_signed};
+use crate::policy::{
+    Host, Mode, PurposeSet, RequestFacts, RequestRule, Ruleset, Site, Url, Verdict, decode_percent, query_pairs,
+};
 use crate::reload::unix_time;
 
 #[derive(clap::Args)]
@@ -78,9 +80,13 @@ fn explanation(arguments: &Arguments, ruleset: &Ruleset, settings: &ConsentSetti
     for CookiePair { name, .. } in cookie_pairs(&headers) {
         text.verdict("cookie", name, Some(&judge.cookie(name)), "stripped from the request");
     }
-    for (key, _) in query_pairs(url.query) {
-        if let Some(verdict) = judge.parameter(key) {
-            text.verdict("click id", key, Some(&verdict), "removed from the query");
+    if is_signed(url.query) {
+        text.line("query     signed, so nothing is taken out of it");
+    } else {
+        for key in query_pairs(url.query).map(|(key, _)| decode_percent(key)) {
+            if let Some(verdict) = judge.parameter(&key) {
+                text.verdict("click id", &key, Some(&verdict), "removed from the query");
+            }
         }
     }
     for value in &arguments.set_cookies {

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::BAD_CONFIGURATION;
-use crate::app::App;
+use crate::app::{App, StartError};
 use crate::config::{self, Loaded};
 use crate::telemetry::{start_logging, watch_panics};
 
@@ -45,7 +45,10 @@ pub(super) fn start_with(
     let app = App::start(path, config, diagnostics, io::stdout());
     let app = app.map_err(|error| {
         eprintln!("consentry cannot start: {error}");
-        ExitCode::FAILURE
+        match error {
+            StartError::Upstream(_) => ExitCode::from(BAD_CONFIGURATION),
+            _ => ExitCode::FAILURE,
+        }
     })?;
     watch_panics(app.metrics.panics.clone());
     Ok(app)

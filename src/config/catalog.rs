@@ -25,14 +25,17 @@ const BUILT_IN: [(&str, &str); 5] = [
 /// The built-in catalog alone, made once per process.
 pub fn built_in() -> Arc<Catalog> {
     static CATALOG: OnceLock<Arc<Catalog>> = OnceLock::new();
-    let make = || Arc::new(compile(&[], true, &mut Purposes::default(), &mut Vec::new()));
+    let make = || {
+        let files = BUILT_IN.map(|(file, text)| (file.into(), text.to_owned()));
+        Arc::new(compile(&files, None, &mut Purposes::default(), &mut Vec::new()))
+    };
     CATALOG.get_or_init(make).clone()
 }
 
-/// The catalog of the operator's `files` (name and text) and, after them, the built-in one.
+/// The catalog of `files` (name and text), with `fallback` behind it.
 pub(super) fn compile(
     files: &[(Arc<str>, String)],
-    with_built_in: bool,
+    fallback: Option<Arc<Catalog>>,
     purposes: &mut Purposes,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Catalog {
@@ -40,10 +43,7 @@ pub(super) fn compile(
     for (file, text) in files {
         add(&mut builder, file, text, purposes, diagnostics);
     }
-    for (file, text) in BUILT_IN.into_iter().filter(|_| with_built_in) {
-        add(&mut builder, &file.into(), text, purposes, diagnostics);
-    }
-    builder.build()
+    builder.build(fallback)
 }
 
 fn add(
@@ -54,7 +54,7 @@ fn add(
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     let Some(raw) = document::read::<raw::CatalogFile>(file, text, diagnostics) else { return };
-    let mut check = Check { file, text, lines: LineIndex::new(text), diagnostics, purposes };
+    let mut check = Check { file, text, lines: LineIndex::new(text), diagnostics, purposes, offered: None };
     for vendor in raw.vendor {
         add_vendor(builder, &mut check, vendor);
     }
@@ -122,7 +122,11 @@ fn add_host(
     };
     let purpose = purpose.map_or(Some(default), |purpose| check.purpose(&purpose, span.clone()));
     let (Some(purpose), Some(host)) = (purpose, check.host(&host, span.clone())) else { return };
-    let path = path.and_then(|path| Pattern::new(&path).ok());
+    let path = path.map(|path| Pattern::new(&path));
+    if path.as_ref().is_some_and(Result::is_err) {
+        return check.error(span, "the path is empty", "leave it out to mean the whole host");
+    }
+    let path = path.and_then(Result::ok);
     let origin = check.origin(&span);
     builder.host(vendor, HostFact { host, path, purpose }, origin);
 }

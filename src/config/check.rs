@@ -7,7 +7,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::diagnostic::{Diagnostic, LineIndex};
-use crate::policy::{Host, Origin, Pattern, Purpose, Purposes};
+use crate::policy::{Host, Origin, Pattern, Purpose, PurposeSet, Purposes};
 
 /// Text, with its place.
 pub(super) type Text = Spanned<String>;
@@ -19,6 +19,8 @@ pub(super) struct Check<'a> {
     pub lines: LineIndex,
     pub diagnostics: &'a mut Vec<Diagnostic>,
     pub purposes: &'a mut Purposes,
+    /// What the site offers that is being read; no visitor could grant anything else there.
+    pub offered: Option<PurposeSet>,
 }
 
 impl Check<'_> {
@@ -30,10 +32,12 @@ impl Check<'_> {
         self.diagnostics.push(Diagnostic::at(self.file, self.text, span, message).help(help).warning());
     }
 
+    /// The purpose called `name`, if it may be used here.
     pub(super) fn purpose(&mut self, name: &str, span: Range<usize>) -> Option<Purpose> {
-        let purpose = self.purposes.get(name);
+        let offered = self.offered.unwrap_or(self.purposes.all());
+        let purpose = self.purposes.get(name).filter(|purpose| offered.contains(*purpose));
         if purpose.is_none() {
-            let known: Vec<_> = self.purposes.names(self.purposes.all()).map(str::to_owned).collect();
+            let known: Vec<_> = self.purposes.names(offered).map(str::to_owned).collect();
             let help = format!("known here: {}; declare others with `[[site.purpose]]`", known.join(", "));
             self.error(span, format!("unknown purpose `{name}`"), help);
         }

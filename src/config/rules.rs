@@ -140,6 +140,10 @@ pub(super) fn tracker_rules(
             );
             continue;
         };
+        if let Some(path) = raw.path.as_ref().filter(|path| !path.get_ref().starts_with(['/', '*'])) {
+            check.error(path.span(), format!("`{}` is not a path", path.get_ref()), "begin it with `/` or `*`");
+            continue;
+        }
         let path = raw.path.as_ref().and_then(|path| check.pattern(path));
         let path = path.or_else(|| Pattern::new("*").ok());
         hosts.extend(path.map(|path| (pattern, path, rule)));

@@ -37,13 +37,13 @@ pub(super) fn validate(
     let mut purposes = Purposes::default();
     declare_purposes(&raw.site, file, text, &mut purposes, diagnostics);
     let own_files = read_catalogs(&raw.catalog, file, text, files, diagnostics);
-    let built_in = raw.catalog.built_in.unwrap_or(true);
-    let catalog = if own_files.is_empty() && built_in {
-        catalog::built_in()
-    } else {
-        Arc::new(catalog::compile(&own_files, built_in, &mut purposes, diagnostics))
+    let built_in = raw.catalog.built_in.unwrap_or(true).then(catalog::built_in);
+    let catalog = match built_in {
+        Some(built_in) if own_files.is_empty() => built_in,
+        fallback => Arc::new(catalog::compile(&own_files, fallback, &mut purposes, diagnostics)),
     };
-    let mut check = Check { file, text, lines: LineIndex::new(text), diagnostics, purposes: &mut purposes };
+    let mut check =
+        Check { file, text, lines: LineIndex::new(text), diagnostics, purposes: &mut purposes, offered: None };
     if let Some(ledger) = &raw.ledger {
         check.warning(
             ledger.span(),
@@ -157,7 +157,7 @@ fn server(check: &mut Check<'_>, raw: raw::Server) -> Server {
         trusted_proxies: trusted.collect(),
         threads: raw.threads.map(|threads| usize::try_from(check.number(Some(threads), 1, 1..=1024)).unwrap_or(1)),
         lame_duck: check.seconds(raw.lame_duck_seconds, 5, 0..=3600),
-        drain: check.seconds(raw.drain_seconds, 25, 0..=86_400),
+        drain: check.seconds(raw.drain_seconds, 20, 0..=86_400),
     }
 }
 
@@ -346,6 +346,7 @@ fn one_site(
     let unknown =
         [("block", UnknownCookies::Block), ("report", UnknownCookies::Report), ("allow", UnknownCookies::Allow)];
     let (purposes, gpc_caps) = site_purposes(check, &raw.purpose);
+    check.offered = Some(purposes);
     let options = SiteOptions {
         name: name.into(),
         hosts,
@@ -361,6 +362,7 @@ fn one_site(
     };
     let cookies = cookie_rules(check, raw.cookie, consent);
     let (requests, hosts) = tracker_rules(check, raw.tracker, consent);
+    check.offered = None;
     Some(SiteConfig { options, rules: OperatorRules { cookies, requests, hosts }, upstreams, ca: ca.map(Into::into) })
 }
 

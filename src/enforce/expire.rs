@@ -10,6 +10,12 @@ use crate::policy::Host;
 const MAX_LINES: usize = 32;
 const MAX_BYTES: usize = 3072;
 
+/// Host-only and on the registrable domain, with `/`: where nearly all trackers put theirs.
+const LIKELY_PLACES: usize = 2;
+
+/// Lines for likely places, if there are more cookies than lines; the rest is for cookies that are still there.
+const MAX_LIKELY_LINES: usize = 24;
+
 /// Where the request went that carried the cookies.
 #[derive(Clone, Copy)]
 pub struct ExpiryScope<'a> {
@@ -18,24 +24,42 @@ pub struct ExpiryScope<'a> {
     pub path: &'a [u8],
     /// Whether the visitor came by https. Only then can `Secure` be set, and must be to overwrite a `Secure` cookie.
     pub secure: bool,
+    /// Unix time in seconds: what finds no room now finds it later.
+    pub now: u64,
 }
 
-/// Deletions for cookies called `names`, best guesses for all names before second guesses for any.
+/// Deletions for cookies called `names`: the likely places of each, then the others. Where there is no room for all,
+/// each response begins with others.
 pub fn expiries(names: &[&[u8]], scope: &ExpiryScope<'_>) -> Vec<Vec<u8>> {
     let places = places(scope);
+    let likely = names.iter().flat_map(|name| places.iter().take(LIKELY_PLACES).map(move |place| (*name, place)));
+    let other = places.iter().skip(LIKELY_PLACES).flat_map(|place| names.iter().map(move |name| (*name, place)));
+    let (likely, other): (Vec<_>, Vec<_>) = (likely.collect(), other.collect());
+    let likely = rotated(&likely, scope.now, LIKELY_PLACES);
+    let (first, later) = likely.split_at_checked(MAX_LIKELY_LINES).unwrap_or((&likely, &[]));
     let mut lines: Vec<Vec<u8>> = Vec::new();
     let mut bytes = 0;
-    for place in &places {
-        for name in names.iter().filter(|name| place.can_hold(name)) {
-            let line = place.deletion(name, scope.secure);
-            bytes += line.len();
-            if lines.len() == MAX_LINES || bytes > MAX_BYTES {
-                return lines;
-            }
-            lines.push(line);
+    for (name, place) in first.iter().chain(&rotated(&other, scope.now, 1)).chain(later) {
+        if !place.can_hold(name) {
+            continue;
         }
+        let line = place.deletion(name, scope.secure);
+        bytes += line.len();
+        if lines.len() == MAX_LINES || bytes > MAX_BYTES {
+            break;
+        }
+        lines.push(line);
     }
     lines
+}
+
+/// The same members from another start, which moves on with `now` in steps of `step` members.
+fn rotated<T: Copy>(members: &[T], now: u64, step: usize) -> Vec<T> {
+    let steps = members.len().div_ceil(step).max(1);
+    let start = usize::try_from(now).unwrap_or(0) % steps * step;
+    let (before, after) = members.split_at_checked(start).unwrap_or((members, &[]));
+    // Everything has room: the order says what is likely.
+    if members.len() <= MAX_LIKELY_LINES { members.to_vec() } else { [after, before].concat() }
 }
 
 /// A place in the browser's jar.
@@ -130,7 +154,7 @@ mod tests {
     fn lines(names: &[&str], host: &str, path: &str, secure: bool) -> Vec<String> {
         let host = Host::parse(host.as_bytes()).unwrap();
         let names: Vec<_> = names.iter().map(|name| name.as_bytes()).collect();
-        let scope = ExpiryScope { host: &host, path: path.as_bytes(), secure };
+        let scope = ExpiryScope { host: &host, path: path.as_bytes(), secure, now: 0 };
         expiries(&names, &scope).into_iter().map(|line| String::from_utf8(line).unwrap()).collect()
     }
 
@@ -189,6 +213,25 @@ mod tests {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let found = lines(&names, "a.b.c.shop.example", "/a/b/c/d/e/f", true);
         assert!(found.len() <= MAX_LINES && found.iter().map(String::len).sum::<usize>() <= MAX_BYTES);
-        assert!(found.iter().all(|line| line.contains("Path=/; ") && !line.contains("Domain")));
+        assert!(found.iter().any(|line| line.contains("Domain=shop.example")), "both likely places of a cookie");
+    }
+
+    #[test]
+    fn many_cookies_are_erased_over_several_responses() {
+        let host = Host::parse(b"www.shop.example").unwrap();
+        let all: Vec<String> = (0..60).map(|i| format!("tracker_{i}")).collect();
+        let mut left: Vec<&[u8]> = all.iter().map(|name| name.as_bytes()).collect();
+        // All of them sit on the parent domain, which is the second guess.
+        for now in 0..40 {
+            let lines = expiries(&left, &ExpiryScope { host: &host, path: b"/a", secure: true, now });
+            let gone = |name: &&[u8]| {
+                lines.iter().any(|line| {
+                    line.starts_with(&[name, &b"=;"[..]].concat())
+                        && line.ends_with(b"Path=/; Domain=shop.example; Secure; SameSite=None")
+                })
+            };
+            left.retain(|name| !gone(name));
+        }
+        assert_eq!(left.len(), 0);
     }
 }

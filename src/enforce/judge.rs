@@ -1,6 +1,6 @@
 //! Asking for verdicts on behalf of one request, and keeping count of the answers.
 
-use crate::policy::{Catalog, Host, Purpose, PurposeSet, RequestFacts, RequestRule, Rule, Site, Url, Verdict};
+use crate::policy::{Catalog, Host, Mode, Purpose, PurposeSet, RequestFacts, RequestRule, Rule, Site, Url, Verdict};
 
 /// All that a verdict depends on: one site of one ruleset, and what the visitor granted.
 #[derive(Clone, Copy)]
@@ -33,13 +33,23 @@ impl<'r> Judge<'r> {
         self.catalog.click_id(name).map(|rule| self.verdict(rule))
     }
 
+    /// Whether nothing could be denied.
+    pub fn grants_everything(&self) -> bool {
+        self.granted.covers(self.site.options.purposes)
+    }
+
+    /// Whether denials are acted upon, but for rules that say otherwise.
+    pub fn enforces(&self) -> bool {
+        self.site.options.mode == Mode::Enforce
+    }
+
     /// The verdict on something that is inherently for `purposes`: any of them being granted suffices.
     pub fn inherent(&self, purposes: PurposeSet) -> Verdict<'static> {
         Verdict {
             allowed: !self.granted.intersection(purposes).is_empty(),
             purpose: purposes.iter().next(),
             rule: None,
-            enforced: self.site.options.mode == crate::policy::Mode::Enforce,
+            enforced: self.enforces(),
         }
     }
 

@@ -19,8 +19,8 @@ const FETCHING: [&[u8]; 10] = [
 /// A `Link` value without the links that make a browser contact what `denied` names (RFC 8288, section 3).
 pub(super) fn filter_link(value: &[u8], mut denied: impl FnMut(&[u8]) -> bool) -> Edit {
     retain(value, b',', comma_members(value), |link| {
-        let Some((target, parameters)) = split_link(link) else { return false };
-        !(fetches(parameters) && denied(target))
+        // What is no link makes no browser fetch anything.
+        split_link(link).is_none_or(|(target, parameters)| !(fetches(parameters) && denied(target)))
     })
 }
 
@@ -45,15 +45,15 @@ fn fetches(parameters: &[u8]) -> bool {
 pub(super) fn filter_reporting_endpoints(value: &[u8], mut denied: impl FnMut(&[u8]) -> bool) -> Edit {
     retain(value, b',', comma_members(value), |endpoint| {
         let mut quoted = endpoint.split(|b| *b == b'"');
-        !quoted.nth(1).is_none_or(&mut denied)
+        quoted.nth(1).is_none_or(|url| !denied(url))
     })
 }
 
 /// A `Report-To` value, a list of JSON objects (Reporting API, 2018 draft), without groups that report to what `denied`
-/// names. What is not such a list goes.
+/// names. Browsers ignore what is not such a list.
 pub(super) fn filter_report_to(value: &[u8], mut denied: impl FnMut(&[u8]) -> bool) -> Edit {
     let list = [b"[", value, b"]"].concat();
-    let Ok(mut groups) = serde_json::from_slice::<Vec<serde_json::Value>>(&list) else { return Edit::Removed };
+    let Ok(mut groups) = serde_json::from_slice::<Vec<serde_json::Value>>(&list) else { return Edit::Unchanged };
     let before = groups.len();
     groups.retain(|group| {
         let endpoints = group.get("endpoints").and_then(|list| list.as_array());
@@ -106,7 +106,7 @@ mod tests {
             ("<https://t.example/a,b>; rel=DNS-PREFETCH, </b>; rel=next", "</b>; rel=next"),
             ("<https://t.example/>; rel=canonical", "unchanged"),
             ("<https://t.example/>; title=\"a, b\"; rel=\"x preload\"", "removed"),
-            ("garbage", "removed"),
+            ("garbage", "unchanged"),
         ] {
             assert_eq!(text(filter_link(value.as_bytes(), denied)), left, "{value}");
         }
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(text(filter_reporting_endpoints(endpoints.as_bytes(), denied)), r#"main="https://shop.example/r""#);
         let groups = r#"{"group":"a","max_age":1,"endpoints":[{"url":"https://t.example/"}]}, {"group":"b","max_age":1,"endpoints":[]}"#;
         assert_eq!(text(filter_report_to(groups.as_bytes(), denied)), r#"{"endpoints":[],"group":"b","max_age":1}"#);
-        assert_eq!(text(filter_report_to(b"nonsense", denied)), "removed");
+        assert_eq!(text(filter_report_to(b"nonsense", denied)), "unchanged");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Taking identifying parameters out of a query.
 
+use super::list::{Edit, retain};
 use crate::policy::{decode_percent, query_pairs};
 
-/// Names of parameters that sign a query. Where one is, nothing may be taken out.
+/// Names of parameters that sign a query.
 const SIGNATURES: [&str; 11] = [
     "signature",
     "sig",
@@ -17,31 +18,27 @@ const SIGNATURES: [&str; 11] = [
     "__token__",
 ];
 
-/// The query without the parameters that `drop` names; the rest is untouched and in order. `None` if nothing goes, or if
-/// the query is signed.
+/// The query without the parameters that `drop` names; the rest is untouched and in order. `None` if nothing goes.
+/// `drop` is asked once for each parameter, and not at all if the query is signed.
 pub fn strip_parameters(query: &[u8], mut drop: impl FnMut(&[u8]) -> bool) -> Option<Vec<u8>> {
-    if !query_pairs(query).any(|(key, _)| drop(&decode_percent(key))) || is_signed(query) {
+    if query.is_empty() || is_signed(query) {
         return None;
     }
-    let mut left = Vec::with_capacity(query.len());
-    let mut first = true;
-    for part in query.split(|b| *b == b'&') {
-        let key = query_pairs(part).next().map_or(&b""[..], |(key, _)| key);
-        if !key.is_empty() && drop(&decode_percent(key)) {
-            continue;
-        }
-        if !first {
-            left.push(b'&');
-        }
-        left.extend_from_slice(part);
-        first = false;
+    match retain(query, b'&', query.split(|b| *b == b'&'), |part| !drop(&decode_percent(key(part)))) {
+        Edit::Unchanged => None,
+        Edit::Removed => Some(Vec::new()),
+        Edit::Replaced(left) => Some(left),
     }
-    Some(left)
 }
 
-fn is_signed(query: &[u8]) -> bool {
-    query_pairs(query)
-        .any(|(key, _)| SIGNATURES.iter().any(|name| decode_percent(key).eq_ignore_ascii_case(name.as_bytes())))
+fn key(part: &[u8]) -> &[u8] {
+    query_pairs(part).next().map_or(&b""[..], |(key, _)| key)
+}
+
+/// Whether a parameter signs the query, so that nothing may be taken out of it.
+pub fn is_signed(query: &[u8]) -> bool {
+    let names = |key: &[u8]| SIGNATURES.iter().any(|name| key.eq_ignore_ascii_case(name.as_bytes()));
+    query_pairs(query).any(|(key, _)| names(&decode_percent(key)))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::judge::{Direction, Judge, Tally};
 use super::list::Edit;
 use super::query::strip_parameters;
 use crate::consent::merge_lines;
-use crate::policy::{Purpose, PurposeSet};
+use crate::policy::{Purpose, PurposeSet, split_query};
 
 /// Fields by which a browser takes part in advertising (Topics, Attribution Reporting, Protected Audience).
 pub(super) const ADVERTISING: [&str; 5] = [
@@ -39,20 +39,13 @@ impl Default for RequestEdits {
 /// The edits of a request with these `headers` and this `query`.
 pub fn edit_request(judge: &Judge<'_>, headers: &HeaderMap, query: &[u8], tally: &mut Tally) -> RequestEdits {
     let cookie = edit_cookies(headers, |name| !tally.count(Direction::RequestCookie, &judge.cookie(name)));
-    let blocks = |name: &[u8]| judge.parameter(name).filter(|verdict| !verdict.allowed);
-    let stripped = strip_parameters(query, |name| blocks(name).is_some_and(|verdict| verdict.blocks()));
-    if !query.is_empty() {
-        let keys = crate::policy::query_pairs(query).map(|(key, _)| key);
-        for verdict in keys.filter_map(|key| judge.parameter(key)) {
-            tally.count(Direction::Parameter, &verdict);
-        }
-    }
+    let counted =
+        |name: &[u8]| judge.parameter(name).is_some_and(|verdict| tally.count(Direction::Parameter, &verdict));
+    let stripped = strip_parameters(query, counted);
     let referer = headers.get(REFERER).and_then(|value| {
-        let value = value.as_bytes();
-        let mark = memchr::memchr(b'?', value)?;
-        let left =
-            strip_parameters(value.get(mark + 1..)?, |name| blocks(name).is_some_and(|verdict| verdict.blocks()))?;
-        Some(with_query(value.get(..mark)?, &left))
+        let (page, query) = split_query(value.as_bytes());
+        let blocks = |name: &[u8]| judge.parameter(name).is_some_and(|verdict| verdict.blocks());
+        Some(with_query(page, &strip_parameters(query, blocks)?))
     });
     RequestEdits { cookie, query: stripped, referer, removed: advertising_fields(judge, headers) }
 }

@@ -104,7 +104,7 @@ pub fn edit_response(judge: &Judge<'_>, facts: &ResponseFacts<'_>, tally: &mut T
         edit_features(judge, facts.headers, tally, &mut changes);
     }
     // What a tracker answers to those who agreed is not for a cache to serve to all.
-    consent_shows |= facts.by_consent && is_explicitly_shared(facts.headers);
+    consent_shows |= facts.by_consent && judge.enforces() && is_explicitly_shared(facts.headers);
     let depends =
         !changes.is_empty() || consent_shows || (present.vary && varies_by(facts.headers, facts.consent_header));
     if depends && facts.status >= 200 {
@@ -141,13 +141,13 @@ fn edit_set_cookies(
         let denied = cookie_pairs(facts.request).map(|pair| pair.name).filter(|name| judge.cookie(name).blocks());
         let denied: Vec<_> = denied.filter(|name| !name.is_empty()).take(MAX_EXPIRED).collect();
         if !denied.is_empty() {
-            let scope = ExpiryScope { host: judge.host, path: facts.path, secure: facts.secure };
+            let scope = ExpiryScope { host: judge.host, path: facts.path, secure: facts.secure, now: facts.now };
             let kept = kept.get_or_insert_with(|| lines.iter().cloned().collect());
             kept.extend(expiries(&denied, &scope).into_iter().filter_map(header_value));
         }
     }
     changes.extend(kept.map(|values| HeaderChange { name: SET_COOKIE, values }));
-    optional && judge.site.options.mode == crate::policy::Mode::Enforce && is_explicitly_shared(facts.headers)
+    optional && judge.enforces() && is_explicitly_shared(facts.headers)
 }
 
 enum Fate {

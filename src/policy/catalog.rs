@@ -69,6 +69,8 @@ pub struct Catalog {
     request_rules: Vec<Rule>,
     click_ids: HashMap<Box<[u8]>, usize>,
     click_id_rules: Vec<Rule>,
+    /// Asked where this one knows nothing.
+    fallback: Option<Arc<Catalog>>,
 }
 
 /// Collects facts in their order of authority: what was added first wins between equals.
@@ -123,8 +125,14 @@ impl CatalogBuilder {
         Rule { purpose, text: text.into(), vendor, origin, mode: None }
     }
 
-    pub fn build(self) -> Catalog {
-        Catalog { cookies: NameIndex::new(&self.names), requests: RequestIndex::new(self.shapes), ..self.catalog }
+    /// `fallback` is asked where this catalog knows nothing.
+    pub fn build(self, fallback: Option<Arc<Catalog>>) -> Catalog {
+        Catalog {
+            fallback,
+            cookies: NameIndex::new(&self.names),
+            requests: RequestIndex::new(self.shapes),
+            ..self.catalog
+        }
     }
 }
 
@@ -135,13 +143,20 @@ impl Catalog {
 
     /// Numbers of vendors, cookie patterns, hosts, request shapes and click ids.
     pub fn counts(&self) -> [(&'static str, usize); 5] {
-        [
+        let fallback = self.fallback.as_ref().map(|fallback| fallback.counts());
+        let own = [
             ("vendors", self.vendors.len()),
             ("cookies", self.cookie_rules.len()),
             ("hosts", self.host_rules.len()),
             ("requests", self.request_rules.len()),
             ("click_ids", self.click_id_rules.len()),
-        ]
+        ];
+        fallback.map_or(own, |fallback| {
+            std::array::from_fn(|i| match (own.get(i), fallback.get(i)) {
+                (Some((name, own)), Some((_, more))) => (*name, own + more),
+                _ => ("", 0),
+            })
+        })
     }
 
     /// The rule for a cookie called `name` on the site at `host`.
@@ -150,12 +165,16 @@ impl Catalog {
             let domain = self.cookie_domains.get(id).and_then(Option::as_deref);
             domain.is_none_or(|domain| host.is_within(domain))
         };
-        self.cookie_rules.get(self.cookies.find(name, accept)?)
+        let own = self.cookies.find(name, accept).and_then(|id| self.cookie_rules.get(id));
+        own.or_else(|| self.fallback.as_ref()?.cookie(name, host))
     }
 
     /// The rule for a request to the site's own host.
     pub fn request(&self, request: &RequestFacts<'_>) -> RequestRule<&Rule> {
-        RequestRule::of(self.requests.find(request, |_| true), &self.request_rules)
+        match RequestRule::of(self.requests.find(request, |_| true), &self.request_rules) {
+            RequestRule::None => self.fallback.as_ref().map_or(RequestRule::None, |fallback| fallback.request(request)),
+            own => own,
+        }
     }
 
     /// The rule for a URL on another host. A rule with a path goes before one for the whole host.
@@ -163,17 +182,18 @@ impl Catalog {
         for ids in self.hosts.matches(host) {
             let path = |id: &&usize| self.host_paths.get(**id).and_then(Option::as_ref);
             let by_path = ids.iter().filter(|id| path(id).is_some_and(|p| p.matches(&normal_path(url.path))));
-            let best = by_path.max_by_key(|id| path(id).map_or(0, Pattern::literals));
+            let best = by_path.rev().max_by_key(|id| path(id).map_or(0, Pattern::literals));
             if let Some(id) = best.or_else(|| ids.iter().find(|id| path(id).is_none())) {
                 return self.host_rules.get(*id);
             }
         }
-        None
+        self.fallback.as_ref()?.url(host, url)
     }
 
     /// The rule for a query parameter called `name`.
     pub fn click_id(&self, name: &[u8]) -> Option<&Rule> {
-        self.click_id_rules.get(*self.click_ids.get(name)?)
+        let own = self.click_ids.get(name).and_then(|id| self.click_id_rules.get(*id));
+        own.or_else(|| self.fallback.as_ref()?.click_id(name))
     }
 
     /// Every rule, for listings and tests.

@@ -137,12 +137,12 @@ impl RequestIndex {
             }
             if shape.matches_body(request.body) {
                 let precision = shape.literals();
-                if best.is_none_or(|(held, _)| precision > held) {
+                if best.is_none_or(|held| is_better(precision, id, held)) {
                     best = Some((precision, id));
                 }
             } else if request.body.is_none() {
                 let precision = shape.literals();
-                if needs_body.is_none_or(|(held, _)| precision > held) {
+                if needs_body.is_none_or(|held| is_better(precision, id, held)) {
                     needs_body = Some((precision, id));
                 }
             }
@@ -186,6 +186,11 @@ impl RequestShape {
         self.body.is_empty()
             || body.is_some_and(|body| self.body.iter().all(|literal| memchr::memmem::find(body, literal).is_some()))
     }
+}
+
+/// More precise than what is held, or as precise and written earlier.
+fn is_better(precision: usize, id: usize, (held, held_id): (usize, usize)) -> bool {
+    precision > held || (precision == held && id < held_id)
 }
 
 fn without_space(text: &[u8]) -> Vec<u8> {

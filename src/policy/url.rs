@@ -52,8 +52,8 @@ fn scheme_end(text: &[u8]) -> Option<usize> {
     (end > 0 && text.get(end) == Some(&b':') && text.first().is_some_and(u8::is_ascii_alphabetic)).then_some(end)
 }
 
-/// Cuts at the first `?`.
-pub(super) fn split_query(target: &[u8]) -> (&[u8], &[u8]) {
+/// Path and query, cut at the first `?`.
+pub fn split_query(target: &[u8]) -> (&[u8], &[u8]) {
     match memchr::memchr(b'?', target) {
         Some(mark) => (target.get(..mark).unwrap_or_default(), target.get(mark + 1..).unwrap_or_default()),
         None => (target, b""),

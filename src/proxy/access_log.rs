@@ -33,7 +33,9 @@ pub(super) fn finish(gateway: &Gateway, session: &Session, _error: Option<&Error
     let (Some(runtime), Some(decision)) = (context.runtime(), &context.decision) else { return };
     runtime.metrics.request(status, elapsed.as_secs_f64());
     runtime.metrics.verdicts(&context.tally);
-    runtime.metrics.consent(decision.consent.source);
+    if context.judge().is_some() {
+        runtime.metrics.consent(decision.consent.source);
+    }
     if !context.snapshot.access_log {
         return;
     }

@@ -6,11 +6,21 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::{FailToProxy, Session};
 use pingora::{Error, ErrorSource, ErrorType};
 
+use super::Gateway;
 use super::context::Context;
 use super::message::respond;
+use super::upstream_peer::UNRESOLVED;
 
-pub(super) async fn answer(session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
+pub(super) async fn answer(
+    gateway: &Gateway,
+    session: &mut Session,
+    error: &Error,
+    context: &mut Context,
+) -> FailToProxy {
     let (status, reason) = classify(error);
+    if status == 413 {
+        gateway.metrics.rejected.with_label_values(&[reason]).inc();
+    }
     if *error.esource() == ErrorSource::Upstream
         && let Some(runtime) = context.runtime()
     {
@@ -48,7 +58,8 @@ fn classify(error: &Error) -> (u16, &'static str) {
         (_, ErrorSource::Downstream) => (400, "malformed"),
         (ConnectTimedout, _) => (504, "connect_timeout"),
         (ConnectRefused, _) => (502, "connect_refused"),
-        (ConnectNoRoute, _) => (502, "unresolved"),
+        (unresolved, _) if *unresolved == UNRESOLVED => (502, "unresolved"),
+        (ConnectNoRoute, _) => (502, "connect_error"),
         (TLSHandshakeFailure | TLSHandshakeTimedout | InvalidCert, _) => (502, "tls"),
         (ReadTimedout | WriteTimedout, _) => (504, "timeout"),
         (InvalidHTTPHeader | InvalidH2 | H2Error, _) => (502, "invalid_response"),

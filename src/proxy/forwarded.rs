@@ -28,7 +28,9 @@ pub(super) fn is_trusted(session: &Session, networks: &[IpNet]) -> bool {
 /// Whether the visitor came by https, by the word of a trusted peer.
 pub(super) fn is_secure(header: &RequestHeader, trusted: bool) -> bool {
     let proto = header.headers.get(PROTO).map(|value| value.as_bytes());
-    trusted && proto.is_some_and(|proto| proto.trim_ascii().eq_ignore_ascii_case(b"https"))
+    // Of a list, the first is what the visitor used.
+    let first = proto.and_then(|proto| proto.split(|b| *b == b',').next());
+    trusted && first.is_some_and(|proto| proto.trim_ascii().eq_ignore_ascii_case(b"https"))
 }
 
 /// Sets the forwarded fields: a trusted peer's are kept and continued, anybody else's replaced, since anybody can write

@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, EXPECT};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 
-use crate::policy::Url;
+use crate::policy::{Url, split_query};
 
 /// What is left of a body is read up to this size, to keep the connection.
 const SMALL_BODY: usize = 64 << 10;
@@ -16,9 +16,7 @@ const SMALL_BODY: usize = 64 << 10;
 pub(super) fn target(header: &RequestHeader) -> (&[u8], &[u8]) {
     let raw = header.raw_path();
     if raw.starts_with(b"/") {
-        let mark = memchr::memchr(b'?', raw).unwrap_or(raw.len());
-        let (path, query) = raw.split_at_checked(mark).unwrap_or((raw, b""));
-        return (path, query.strip_prefix(b"?").unwrap_or(query));
+        return split_query(raw);
     }
     Url::parse(raw).map_or((raw, b""), |url| (url.path, url.query))
 }
@@ -30,6 +28,11 @@ pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
 
 /// Reads what is left of a small body, so that the connection can be used again.
 pub(super) async fn discard_body(session: &mut Session) -> Result<()> {
+    // Whoever waits to be asked for the body is not asked, and the connection is given up.
+    if session.req_header().headers.contains_key(EXPECT) {
+        session.set_keepalive(None);
+        return Ok(());
+    }
     let mut left = SMALL_BODY;
     while let Some(chunk) = session.as_mut().read_request_body().await? {
         match left.checked_sub(chunk.len()) {

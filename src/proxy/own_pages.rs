@@ -23,6 +23,7 @@ use serde_json::json;
 use self::choice::{Choice, Wrong};
 use super::context::{Context, judge};
 use super::message::{discard_body, respond, target};
+use crate::consent::signal::global_privacy_control;
 use crate::consent::{OwnConsent, Source, cookie_pairs};
 use crate::enforce::{ExpiryScope, Judge, block_answer, expiries};
 use crate::policy::{Host, Purpose, PurposeSet, Url};
@@ -130,11 +131,9 @@ async fn redirect(session: &mut Session, to: &str, cookies: Vec<HeaderValue>) ->
 }
 
 async fn show(session: &mut Session, context: &Context) -> Result<()> {
-    let body = consent_json(
-        context,
-        context.decision.as_ref().map_or(PurposeSet::EMPTY, |decision| decision.consent.granted),
-        None,
-    );
+    let consent = context.decision.as_ref().map(|decision| decision.consent);
+    let granted = consent.map_or(PurposeSet::EMPTY, |consent| consent.granted);
+    let body = consent_json(context, granted, None, consent.is_some_and(|consent| consent.capped));
     let mut response = ResponseHeader::build(200, Some(5))?;
     response.insert_header(CONTENT_TYPE, "application/json")?;
     response.insert_header(CACHE_CONTROL, "no-store")?;
@@ -143,7 +142,7 @@ async fn show(session: &mut Session, context: &Context) -> Result<()> {
 }
 
 /// The consent in force; `given_at` if it has only just been given.
-fn consent_json(context: &Context, granted: PurposeSet, given_at: Option<u64>) -> String {
+fn consent_json(context: &Context, granted: PurposeSet, given_at: Option<u64>, capped: bool) -> String {
     let purposes = &context.snapshot.ruleset.purposes;
     let consent = context.decision.as_ref().map(|decision| decision.consent);
     let source = consent.map_or(Source::Default, |consent| consent.source);
@@ -155,7 +154,7 @@ fn consent_json(context: &Context, granted: PurposeSet, given_at: Option<u64>) -
         "decided": given_at.is_some() || source != Source::Default,
         "source": if given_at.is_some() { "consentry" } else { source.name() },
         "given_at": decided_at,
-        "capped_by_gpc": consent.is_some_and(|consent| consent.capped),
+        "capped_by_gpc": capped,
     })
     .to_string()
 }
@@ -181,9 +180,7 @@ fn page(session: &Session, context: &Context) -> String {
         let name = escape(purposes.name(purpose));
         format!("<label><input type=\"checkbox\" name=\"purposes\" value=\"{name}\"{checked}> <span>{}</span><small>{}</small></label>\n", escape(&title), escape(about))
     }).collect();
-    let note = if decision.consent.capped
-        || crate::consent::signal::global_privacy_control(&session.req_header().headers)
-    {
+    let note = if decision.consent.capped || global_privacy_control(&session.req_header().headers) {
         "<p class=\"note\">Your browser sends Global Privacy Control. Marketing stays off, whatever is chosen here.</p>"
     } else {
         ""
@@ -244,7 +241,10 @@ async fn store(
     return_to: Option<String>,
 ) -> Result<()> {
     let optional = granted.without(PurposeSet::NECESSARY);
-    let cookies = choice_cookies(session, context, optional);
+    let caps = context.site().map_or(PurposeSet::EMPTY, |site| site.options.gpc_caps);
+    let capped = global_privacy_control(&session.req_header().headers) && !optional.intersection(caps).is_empty();
+    let effective = if capped { optional.without(caps) } else { optional }.with(Purpose::NECESSARY);
+    let cookies = choice_cookies(session, context, optional, effective);
     if let Some(runtime) = context.runtime() {
         if optional.is_empty() { runtime.metrics.withdrawn.inc() } else { runtime.metrics.given.inc() }
     }
@@ -259,11 +259,17 @@ async fn store(
     for cookie in cookies {
         response.append_header(SET_COOKIE, cookie)?;
     }
-    let body = consent_json(context, granted.with(Purpose::NECESSARY), Some(context.now));
+    let body = consent_json(context, effective, Some(context.now), capped);
     respond(session, response, Bytes::from(body)).await
 }
 
-fn choice_cookies(session: &Session, context: &Context, granted: PurposeSet) -> Vec<HeaderValue> {
+/// The cookie that keeps what was `granted`, and deletions of what is not allowed by what is `effective`.
+fn choice_cookies(
+    session: &Session,
+    context: &Context,
+    granted: PurposeSet,
+    effective: PurposeSet,
+) -> Vec<HeaderValue> {
     let (Some(site), Some(decision)) = (context.site(), &context.decision) else { return Vec::new() };
     let own = &context.snapshot.consent.cookie;
     let receipt_id = receipt_id();
@@ -273,10 +279,10 @@ fn choice_cookies(session: &Session, context: &Context, granted: PurposeSet) -> 
     let cookie = format!("{}={value}; Path=/; Max-Age={}; SameSite=Lax{secure}", own.name, site.options.validity);
     let mut lines = vec![cookie.into_bytes()];
     if let Some(judge) = judge(&context.snapshot, decision) {
-        let judge = Judge { granted: granted.with(Purpose::NECESSARY), ..judge };
+        let judge = Judge { granted: effective, ..judge };
         let names = cookie_pairs(&session.req_header().headers).map(|pair| pair.name);
         let denied: Vec<_> = names.filter(|name| !name.is_empty() && judge.cookie(name).blocks()).collect();
-        let scope = ExpiryScope { host: &decision.host, path: b"/", secure: context.secure };
+        let scope = ExpiryScope { host: &decision.host, path: b"/", secure: context.secure, now: context.now };
         lines.extend(expiries(&denied, &scope));
     }
     lines.into_iter().filter_map(|line| HeaderValue::from_bytes(&line).ok()).collect()

@@ -15,7 +15,7 @@ use crate::policy::{Purpose, RequestFacts, RequestRule, Verdict};
 const WHOLE: usize = 64 << 10;
 
 /// Of a larger payload, at least this much is judged.
-const BEGINNING: usize = 16 << 10;
+const BEGINNING: usize = 4 << 10;
 
 /// The field that tells who answered instead of a tracker.
 const VERDICT_FIELD: &str = "x-consentry";
@@ -61,7 +61,7 @@ async fn judge_request(session: &mut Session, context: &mut Context) -> Result<O
         RequestRule::Known(judged) => return Ok(Some(judged)),
         RequestRule::IfBodyMatches(assumed) => assumed,
     };
-    if assumed.action == Action::Allow {
+    if context.judge().is_none_or(|judge| judge.grants_everything()) {
         return Ok(Some(assumed));
     }
     let judged = match read_payload(session, context, assumed.action).await? {
@@ -82,6 +82,9 @@ fn find(session: &Session, context: &Context, body: Option<&[u8]>) -> RequestRul
 
 /// The payload, or its beginning if it is large; `None` if it cannot be judged. What was read is still handed on.
 async fn read_payload(session: &mut Session, context: &mut Context, action: Action) -> Result<Option<Vec<u8>>> {
+    if session.as_mut().is_body_done() {
+        return Ok(Some(Vec::new()));
+    }
     let headers = &session.req_header().headers;
     let encoded =
         headers.get(CONTENT_ENCODING).is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
@@ -94,7 +97,7 @@ async fn read_payload(session: &mut Session, context: &mut Context, action: Acti
         session.as_mut().write_continue_response().await?;
     }
     match length {
-        Some(length) if length > WHOLE => read_beginning(session, context, length).await.map(Some),
+        Some(length) if length > WHOLE => read_beginning(session, context, length).await,
         _ => read_whole(session).await,
     }
 }
@@ -113,15 +116,15 @@ async fn read_whole(session: &mut Session) -> Result<Option<Vec<u8>>> {
 }
 
 /// Reads some of a payload of `length` bytes, but never its end: pingora sends on only what it reads itself after this,
-/// and `request_body` puts in front what was read here.
-async fn read_beginning(session: &mut Session, context: &mut Context, length: usize) -> Result<Vec<u8>> {
+/// and `request_body` puts in front what was read here. `None` if so little came that it tells nothing.
+async fn read_beginning(session: &mut Session, context: &mut Context, length: usize) -> Result<Option<Vec<u8>>> {
     let mut payload = Vec::new();
     while payload.len() < BEGINNING && length.saturating_sub(payload.len()) > WHOLE {
         let Some(chunk) = session.as_mut().read_request_body().await? else { break };
         payload.extend_from_slice(&chunk);
     }
     context.read_ahead = Bytes::copy_from_slice(&payload);
-    Ok(payload)
+    Ok(Some(payload).filter(|payload| payload.len() >= BEGINNING))
 }
 
 async fn respond_blocked(session: &mut Session, answer: &BlockAnswer, purpose: &str) -> Result<()> {

@@ -173,6 +173,16 @@ fn global_privacy_control_is_a_cap_and_never_a_grant() {
 }
 
 #[test]
+fn accepting_all_under_global_privacy_control_says_what_holds() {
+    let (_origin, app) = shop("");
+    let fields = [("Sec-GPC", "1"), ("Cookie", "_fbp=1; _ga=2")];
+    let chosen = post(&app, "/.consentry/consent", &fields, r#"{"purposes":["analytics","marketing"]}"#);
+    assert_eq!(chosen.json()["purposes"], serde_json::json!(["necessary", "analytics"]));
+    assert_eq!(chosen.json()["capped_by_gpc"], true);
+    assert!(!chosen.deletions("_fbp").is_empty() && chosen.deletions("_ga").is_empty());
+}
+
+#[test]
 fn jurisdictions_differ_in_what_silence_means() {
     for (jurisdiction, silent, refused, gpc) in [("opt-in", 1, 1, 1), ("opt-out", 3, 1, 2), ("notice", 3, 1, 2)] {
         let (_origin, app) = shop(&format!("jurisdiction = \"{jurisdiction}\""));

@@ -2,12 +2,14 @@
 
 use crate::support::{Origin, TestApp, get, site};
 
-const FIELDS: [(&str, &str); 5] = [
+const FIELDS: [(&str, &str); 7] = [
     ("Set-Cookie", "_ga=1"),
     ("Set-Cookie", "PHPSESSID=2"),
     ("Link", "<https://www.googletagmanager.com>; rel=preconnect"),
     ("NEL", "{\"report_to\":\"x\",\"max_age\":5}"),
     ("Cache-Control", "public, max-age=60"),
+    ("Report-To", "not json"),
+    ("Reporting-Endpoints", "odd"),
 ];
 
 fn comparable(response: crate::support::Response) -> (u16, Vec<(String, String)>, Vec<u8>) {
@@ -35,10 +37,13 @@ fn observing_changes_nothing_and_counts_everything() {
         assert_eq!(seen.header(name), seen_directly.header(name), "{name}");
     }
     assert_eq!(get(app.address, "/g/collect?v=2&tid=G-1", &[]).text(), "hello");
+    let granted = crate::support::everything();
+    let tracker = get(app.address, "/matomo.js", &[("Cookie", &granted)]);
+    assert_eq!(tracker.header("cache-control"), Some("public, max-age=60"));
 
     app.expect_cookies("request", "analytics", "would_block", 1.0);
     app.expect_cookies("request", "marketing", "would_block", 1.0);
-    app.expect_cookies("request", "necessary", "allow", 1.0);
+    app.expect_cookies("request", "necessary", "allow", 2.0);
     app.expect_cookies("response", "analytics", "would_block", 2.0);
     app.expect_cookies("request", "analytics", "block", 0.0);
     app.expect_metric(

@@ -74,6 +74,21 @@ fn catalog_files_are_part_of_it() {
 }
 
 #[test]
+fn an_operators_catalog_comes_before_the_built_in_one() {
+    let origin =
+        Origin::with_headers(&[("Set-Cookie", "_ga=1"), ("Set-Cookie", "_gid=2"), ("Set-Cookie", "PHPSESSID=3")]);
+    let directory = tempfile::tempdir().unwrap();
+    let vendor = "[[vendor]]\nid = \"own\"\nname = \"Own\"\npurpose = \"necessary\"\ncookies = [\"_g*\"]\n";
+    std::fs::write(directory.path().join("own.toml"), vendor).unwrap();
+    let sections = "[catalog]\nfiles = [\"own.toml\"]\n";
+    let app = TestApp::start_in(directory, &TestApp::configuration(sections, &site(origin.address, "")));
+    assert_eq!(sets(&app), ["_ga", "_gid", "PHPSESSID"], "less precise, but the operator's");
+    let alone = format!("{sections}built_in = false\n");
+    app.reconfigure(&alone, &site(origin.address, ""));
+    assert_eq!(sets(&app), ["_ga", "_gid"], "and nothing else is known");
+}
+
+#[test]
 fn invalid_reload_keeps_old_policy_and_sets_metric() {
     let origin = origin();
     let app = TestApp::start(&rules(&origin, "one"));

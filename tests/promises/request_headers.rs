@@ -17,6 +17,7 @@ fn click_ids_are_removed_and_nothing_else() {
     assert_eq!(target("/p?gclid=1&q=2", &everything()), "/p?gclid=1&q=2");
     assert_eq!(target("/f?gclid=1&X-Amz-Signature=s", "a=1"), "/f?gclid=1&X-Amz-Signature=s", "signed");
     assert_eq!(target("/cb?code=1&state=2&unknown=3", "a=1"), "/cb?code=1&state=2&unknown=3");
+    assert_eq!(target("/p?gcl%69d=1&a=2", "a=1"), "/p?a=2");
     let referer = [("Referer", "https://shop.example/p?gclid=1&q=2")];
     assert_eq!(received("/style.css", &referer, "").header("referer"), Some("https://shop.example/p?q=2"));
 }
