@@ -105,8 +105,8 @@ pub fn edit_response(judge: &Judge<'_>, facts: &ResponseFacts<'_>, tally: &mut T
     }
     // What a tracker answers to those who agreed is not for a cache to serve to all.
     consent_shows |= facts.by_consent && judge.enforces() && is_explicitly_shared(facts.headers);
-    let depends =
-        !changes.is_empty() || consent_shows || (present.vary && varies_by(facts.headers, facts.consent_header));
+    consent_shows |= present.vary && judge.enforces() && varies_by(facts.headers, facts.consent_header);
+    let depends = !changes.is_empty() || consent_shows;
     if depends && facts.status >= 200 {
         keep_private(facts.headers, &mut changes);
     }
