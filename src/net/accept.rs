@@ -62,7 +62,8 @@ pub(super) struct Acceptor<A> {
     pub on_refused: Arc<dyn Fn(&'static str) + Send + Sync>,
 }
 
-/// Accepts on `listener` until `shutdown` turns true. Connections go on after that; `Connections` tells when they ended.
+/// Accepts on `listener` until `shutdown` turns true. Connections go on after that; `Connections` tells when they have
+/// ended.
 pub(super) async fn accept<A>(listener: TcpListener, acceptor: Arc<Acceptor<A>>, mut shutdown: watch::Receiver<bool>)
 where
     A: HttpServerApp + Send + Sync + 'static,
@@ -164,7 +165,8 @@ async fn refuse<A>(
     let reason =
         http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Error");
     let answer = format!(
-        "HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{problem}\n",
+        "HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{problem}\n",
         problem.len() + 1
     );
     let told = async {

@@ -1,9 +1,9 @@
 //! A visitor's connection that sends a response's header section together with the beginning of its body.
 //!
 //! pingora writes the two separately and relies on its streams to gather them, but a stream that we accepted ourselves
-//! has no buffer, and each piece is a system call and a packet. Here what is written waits until somebody flushes, until
-//! it is too much to be copied, or until the connection is read from, which is what pingora does whenever it has nothing
-//! more to write for the moment. So nothing is held back from a visitor while an upstream thinks.
+//! has no buffer, so that each piece is a system call and a packet. Here what is written waits until somebody flushes,
+//! until it is too much to be copied, or until the connection is read from, which is what pingora does whenever it has
+//! nothing more to write for the moment. So nothing is held back from a visitor while an upstream thinks.
 
 use std::io::{self, IoSlice};
 use std::os::fd::AsRawFd;
@@ -170,5 +170,99 @@ impl GetProxyDigest for Coalesced {
 impl GetSocketDigest for Coalesced {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
         self.stream.get_socket_digest()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// A connection, and the visitor's end of it.
+    async fn connection() -> (Coalesced, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (visitor, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        (Coalesced::new(L4Stream::from(accepted.unwrap().0)), visitor.unwrap())
+    }
+
+    /// What has arrived, after a moment in which more could.
+    async fn arrived(visitor: &mut TcpStream) -> String {
+        let mut text = vec![0; 2 * LIMIT];
+        let read = timeout(Duration::from_millis(50), visitor.read(&mut text)).await;
+        String::from_utf8(text[..read.map_or(0, Result::unwrap)].to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_written_waits_for_a_flush() {
+        let (mut stream, mut visitor) = connection().await;
+        stream.write_all(b"head").await.unwrap();
+        assert_eq!(stream.write_vectored(&[IoSlice::new(b"bo"), IoSlice::new(b"dy")]).await.unwrap(), 4);
+        assert_eq!(arrived(&mut visitor).await, "");
+        stream.flush().await.unwrap();
+        assert_eq!(arrived(&mut visitor).await, "headbody");
+        assert_eq!(stream.waiting.capacity(), 0);
+    }
+
+    #[tokio::test]
+    async fn nothing_waits_while_we_wait_ourselves() {
+        let (mut stream, mut visitor) = connection().await;
+        stream.write_all(b"head").await.unwrap();
+        assert!(timeout(Duration::from_millis(10), stream.read_u8()).await.is_err(), "the visitor says nothing");
+        assert_eq!(arrived(&mut visitor).await, "head");
+    }
+
+    #[tokio::test]
+    async fn what_is_large_goes_at_once_with_what_waits_before_it() {
+        let (mut stream, mut visitor) = connection().await;
+        let large = "x".repeat(LIMIT);
+        stream.write_all(b"head").await.unwrap();
+        stream.write_all(large.as_bytes()).await.unwrap();
+        assert_eq!(arrived(&mut visitor).await, format!("head{large}"));
+        stream.write_all(b"head").await.unwrap();
+        let mut pieces: &mut [IoSlice] = &mut [IoSlice::new(b"body"), IoSlice::new(large.as_bytes())];
+        while !pieces.is_empty() {
+            let sent = stream.write_vectored(pieces).await.unwrap();
+            IoSlice::advance_slices(&mut pieces, sent);
+        }
+        stream.flush().await.unwrap();
+        let mut all = arrived(&mut visitor).await;
+        all += &arrived(&mut visitor).await;
+        assert_eq!(all, format!("headbody{large}"));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_connection_sends_what_waits() {
+        let (mut stream, mut visitor) = connection().await;
+        stream.write_all(b"head").await.unwrap();
+        Shutdown::shutdown(&mut stream).await;
+        assert_eq!(arrived(&mut visitor).await, "head");
+        let (mut stream, mut visitor) = connection().await;
+        stream.write_all(b"head").await.unwrap();
+        drop(stream);
+        assert_eq!(arrived(&mut visitor).await, "head");
+    }
+
+    #[tokio::test]
+    async fn a_visitor_who_does_not_read_stops_the_writing_and_loses_nothing() {
+        let (mut stream, mut visitor) = connection().await;
+        let sent: Vec<u8> = (0..8_000_000u32).map(|byte| byte as u8).collect();
+        let expected = sent.clone();
+        let writer = tokio::spawn(async move {
+            // Pieces below, at and above the limit.
+            for piece in sent.chunks(LIMIT * 3 + 7).flat_map(|part| part.chunks(LIMIT + 1)) {
+                stream.write_all(piece).await.unwrap();
+            }
+            stream.flush().await.unwrap();
+        });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!writer.is_finished());
+        let mut received = Vec::new();
+        visitor.read_to_end(&mut received).await.unwrap();
+        assert!(received == expected);
+        writer.await.unwrap();
     }
 }
