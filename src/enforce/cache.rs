@@ -28,14 +28,18 @@ pub(super) fn keep_private(headers: &HeaderMap, changes: &mut Vec<HeaderChange>)
         changes.push(HeaderChange::set(CACHE_CONTROL, value.into_bytes()));
         vary(headers, changes);
     }
-    for name in TARGETED.map(HeaderName::from_static).into_iter().filter(|name| headers.contains_key(name)) {
-        changes.push(HeaderChange::remove(name));
-    }
+    let targeted = headers.keys().filter(|name| is_targeted(name.as_str()));
+    changes.extend(targeted.cloned().map(HeaderChange::remove));
+}
+
+/// Whether this field addresses shared caches directly.
+pub(super) fn is_targeted(name: &str) -> bool {
+    TARGETED.contains(&name)
 }
 
 /// Whether the upstream says that shared caches may store this: then a cookie in it would reach other visitors.
 pub(super) fn is_explicitly_shared(headers: &HeaderMap) -> bool {
-    let targeted = TARGETED.iter().any(|name| headers.contains_key(*name));
+    let targeted = headers.keys().any(|name| is_targeted(name.as_str()));
     let shared = |directive| ["public", "s-maxage", "max-age"].iter().any(|name| is_named(directive, name));
     targeted || (list(headers, CACHE_CONTROL).any(shared) && !is_private(headers))
 }

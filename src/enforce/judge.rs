@@ -104,17 +104,19 @@ impl Action {
 /// Purposes, and one place for what is unknown.
 const PURPOSES: usize = 33;
 const ACTIONS: usize = Action::ALL.len();
+const CELLS: usize = Direction::ALL.len() * PURPOSES * ACTIONS;
 
 /// Counts of verdicts for one request, kept on the stack until the request ends.
 #[derive(Clone, Debug)]
 pub struct Tally {
-    counts: [[[u16; ACTIONS]; PURPOSES]; Direction::ALL.len()],
-    any: bool,
+    counts: [u16; CELLS],
+    /// One bit for each cell that is not zero, since few are.
+    touched: [u64; CELLS.div_ceil(64)],
 }
 
 impl Default for Tally {
     fn default() -> Self {
-        Tally { counts: [[[0; ACTIONS]; PURPOSES]; Direction::ALL.len()], any: false }
+        Tally { counts: [0; CELLS], touched: [0; CELLS.div_ceil(64)] }
     }
 }
 
@@ -122,23 +124,23 @@ impl Tally {
     /// Counts `verdict` and says whether it blocks.
     pub fn count(&mut self, direction: Direction, verdict: &Verdict<'_>) -> bool {
         let purpose = verdict.purpose.map_or(PURPOSES - 1, Purpose::index);
-        let by_purpose = self.counts.get_mut(direction as usize).and_then(|counts| counts.get_mut(purpose));
-        if let Some(count) = by_purpose.and_then(|counts| counts.get_mut(Action::of(verdict) as usize)) {
+        let cell = (direction as usize * PURPOSES + purpose) * ACTIONS + Action::of(verdict) as usize;
+        if let (Some(count), Some(word)) = (self.counts.get_mut(cell), self.touched.get_mut(cell / 64)) {
             *count = count.saturating_add(1);
-            self.any = true;
+            *word |= 1 << (cell % 64);
         }
         verdict.blocks()
     }
 
     /// All counts that are not zero: what was judged, the index of its purpose (`None`: unknown), what followed.
     pub fn iter(&self) -> impl Iterator<Item = (Direction, Option<usize>, Action, u16)> {
-        let directions = Direction::ALL.into_iter().filter(|_| self.any).zip(&self.counts);
-        directions.flat_map(|(direction, purposes)| {
-            purposes.iter().enumerate().flat_map(move |(purpose, actions)| {
-                let purpose = (purpose < PURPOSES - 1).then_some(purpose);
-                let counted = Action::ALL.into_iter().zip(actions).filter(|(_, count)| **count > 0);
-                counted.map(move |(action, count)| (direction, purpose, action, *count))
-            })
+        let words = self.touched.iter().enumerate().filter(|(_, word)| **word != 0);
+        let cells = words
+            .flat_map(|(at, word)| (0..64).filter(move |bit| word & (1 << bit) != 0).map(move |bit| at * 64 + bit));
+        cells.filter_map(|cell| {
+            let direction = Direction::ALL.get(cell / (PURPOSES * ACTIONS))?;
+            let purpose = Some(cell / ACTIONS % PURPOSES).filter(|purpose| *purpose < PURPOSES - 1);
+            Some((*direction, purpose, *Action::ALL.get(cell % ACTIONS)?, *self.counts.get(cell)?))
         })
     }
 }

@@ -60,6 +60,17 @@ impl Kept {
     }
 }
 
+/// The parts of `line` between separators.
+pub(super) fn split(line: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let mut start = 0;
+    let ends = memchr::memchr_iter(separator, line).chain(std::iter::once(line.len()));
+    ends.map(move |end| {
+        let part = line.get(start..end).unwrap_or_default();
+        start = end + 1;
+        part
+    })
+}
+
 /// The members of a comma-separated list (RFC 9110, section 5.6.1); commas in `<…>` and in quotes do not separate.
 pub(super) fn comma_members(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(line);

@@ -1,6 +1,6 @@
 //! Taking identifying parameters out of a query.
 
-use super::list::{Edit, retain};
+use super::list::{Edit, retain, split};
 use crate::policy::{decode_percent, query_pairs};
 
 /// Names of parameters that sign a query.
@@ -24,7 +24,7 @@ pub fn strip_parameters(query: &[u8], mut drop: impl FnMut(&[u8]) -> bool) -> Op
     if query.is_empty() || is_signed(query) {
         return None;
     }
-    match retain(query, b'&', query.split(|b| *b == b'&'), |part| !drop(&decode_percent(key(part)))) {
+    match retain(query, b'&', split(query, b'&'), |part| !drop(&decode_percent(key(part)))) {
         Edit::Unchanged => None,
         Edit::Removed => Some(Vec::new()),
         Edit::Replaced(left) => Some(left),

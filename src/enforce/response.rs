@@ -3,7 +3,7 @@
 use http::header::{LINK, LOCATION, REFRESH, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::cache::{is_explicitly_shared, keep_private, varies_by};
+use super::cache::{is_explicitly_shared, is_targeted, keep_private, varies_by};
 use super::change::{HeaderChange, header_value};
 use super::expire::{ExpiryScope, expiries};
 use super::judge::{Direction, Judge, Tally};
@@ -45,6 +45,8 @@ struct Present {
     location: bool,
     refresh: bool,
     vary: bool,
+    /// Says how caches may store it.
+    caching: bool,
     /// Reporting, client hints and advertising.
     features: bool,
 }
@@ -59,6 +61,8 @@ impl Present {
                 "location" => present.location = true,
                 "refresh" => present.refresh = true,
                 "vary" => present.vary = true,
+                "cache-control" => present.caching = true,
+                name if is_targeted(name) => present.caching = true,
                 "nel" | "report-to" | "reporting-endpoints" | "accept-ch" | "critical-ch" => present.features = true,
                 name if ADVERTISING.contains(&name) => present.features = true,
                 _ => {}
@@ -104,7 +108,8 @@ pub fn edit_response(judge: &Judge<'_>, facts: &ResponseFacts<'_>, tally: &mut T
         edit_features(judge, facts.headers, tally, &mut changes);
     }
     // What a tracker answers to those who agreed is not for a cache to serve to all.
-    consent_shows |= facts.by_consent && judge.enforces() && is_explicitly_shared(facts.headers);
+    consent_shows |= facts.by_consent && judge.enforces();
+    consent_shows &= present.caching && is_explicitly_shared(facts.headers);
     consent_shows |= present.vary && judge.enforces() && varies_by(facts.headers, facts.consent_header);
     let depends = !changes.is_empty() || consent_shows;
     if depends && facts.status >= 200 {
@@ -147,7 +152,7 @@ fn edit_set_cookies(
         }
     }
     changes.extend(kept.map(|values| HeaderChange { name: SET_COOKIE, values }));
-    optional && judge.enforces() && is_explicitly_shared(facts.headers)
+    optional && judge.enforces()
 }
 
 enum Fate {
@@ -156,12 +161,13 @@ enum Fate {
     Replace(Vec<u8>),
 }
 
+/// Most cookies stay as they are; only for the others is it worth to read what follows the name.
 fn judge_set_cookie(judge: &Judge<'_>, line: &[u8], now: u64, tally: &mut Tally, optional: &mut bool) -> Fate {
     let cookie = SetCookie::new(line);
-    if cookie.is_deletion(now) {
+    let verdict = judge.cookie(cookie.name());
+    if !verdict.allowed && cookie.is_deletion(now) {
         return Fate::Keep;
     }
-    let verdict = judge.cookie(cookie.name());
     *optional |= verdict.purpose != Some(Purpose::NECESSARY);
     if tally.count(Direction::ResponseCookie, &verdict) {
         return Fate::Drop;

@@ -43,7 +43,9 @@ impl NameIndex {
     pub fn find(&self, name: &[u8], accept: impl Fn(usize) -> bool) -> Option<usize> {
         let mut best = Best::default();
         self.as_is.walk(name, Pattern::matches, &accept, &mut best);
-        self.floating.walk(name, &accept, &mut best);
+        if !best.is_exact {
+            self.floating.walk(name, &accept, &mut best);
+        }
         if best.id.is_none() && name.len() <= MAX_FOLDED {
             let mut folded = [0u8; MAX_FOLDED];
             let folded = folded.get_mut(..name.len()).unwrap_or_default();
@@ -60,12 +62,14 @@ impl NameIndex {
 struct Best {
     id: Option<usize>,
     precision: Option<Precision>,
+    /// Nothing can be more precise.
+    is_exact: bool,
 }
 
 impl Best {
     fn offer(&mut self, id: usize, precision: Precision) {
         if self.precision.is_none_or(|held| precision > held) {
-            *self = Best { id: Some(id), precision: Some(precision) };
+            *self = Best { id: Some(id), precision: Some(precision), is_exact: precision.is_exact() };
         }
     }
 }
@@ -84,13 +88,22 @@ struct Entry {
 struct Node {
     entries: (u32, u32),
     edges: (u32, u32),
+    /// Position in `tables`, from 1, of a node with many edges.
+    table: u32,
 }
+
+/// A node with more edges than this finds the next one in a table and not by looking at each.
+const MANY_EDGES: usize = 6;
+
+/// Where each byte leads, as the position of a node; 0 is the root, to which nothing leads back.
+type Table = [u32; 256];
 
 #[derive(Debug, Default)]
 struct Trie {
     nodes: Vec<Node>,
     edges: Vec<(u8, u32)>,
     entries: Vec<Entry>,
+    tables: Vec<Table>,
 }
 
 impl Trie {
@@ -114,12 +127,20 @@ impl Trie {
                 }
             }
             let Some(byte) = name.get(read) else { return };
-            let edges = run(&self.edges, node.edges);
-            let next = edges.iter().find(|(label, _)| label == byte).and_then(|(_, to)| self.nodes.get(*to as usize));
-            let Some(next) = next else { return };
+            let Some(next) = self.next(node, *byte) else { return };
             node = next;
             read += 1;
         }
+    }
+}
+
+impl Trie {
+    fn next(&self, node: &Node, byte: u8) -> Option<&Node> {
+        let to = match node.table.checked_sub(1) {
+            Some(table) => *self.tables.get(table as usize)?.get(usize::from(byte))?,
+            None => run(&self.edges, node.edges).iter().find(|(label, _)| *label == byte)?.1,
+        };
+        self.nodes.get(to as usize).filter(|_| to > 0)
     }
 }
 
@@ -168,11 +189,23 @@ impl TrieBuilder {
             let (first_edge, first_entry) = (trie.edges.len(), trie.entries.len());
             let mut children: Vec<_> = children.into_iter().map(|(byte, to)| (byte, position(to))).collect();
             children.sort_unstable();
+            let mut table = 0;
+            if children.len() > MANY_EDGES {
+                let mut targets: Table = [0; 256];
+                for (byte, to) in &children {
+                    if let Some(target) = targets.get_mut(usize::from(*byte)) {
+                        *target = *to;
+                    }
+                }
+                trie.tables.push(targets);
+                table = position(trie.tables.len());
+            }
             trie.edges.extend(children);
             trie.entries.extend(entries);
             trie.nodes.push(Node {
                 entries: (position(first_entry), position(trie.entries.len())),
                 edges: (position(first_edge), position(trie.edges.len())),
+                table,
             });
         }
         trie

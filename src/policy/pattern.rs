@@ -29,6 +29,12 @@ pub(super) struct Precision {
     literals: usize,
 }
 
+impl Precision {
+    pub(super) fn is_exact(self) -> bool {
+        self.form == 2
+    }
+}
+
 impl Pattern {
     pub fn new(text: &str) -> Result<Self, PatternError> {
         if text.is_empty() {

@@ -8,6 +8,9 @@ use crate::consent::own::OwnConsent;
 use crate::policy::Purpose;
 
 pub(super) fn read<'a>(input: &SignalInput<'a>) -> Option<Signal<'a>> {
+    if !input.own.may_be_in(input.headers) {
+        return None;
+    }
     let named = cookie_pairs(input.headers).filter(|pair| pair.name == input.own.name.as_bytes());
     let read = named.filter_map(|pair| input.own.parse(pair.value, input.purposes));
     let consent = read.reduce(|a, b| {
