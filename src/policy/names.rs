@@ -88,6 +88,8 @@ struct Entry {
 struct Node {
     entries: (u32, u32),
     edges: (u32, u32),
+    /// Bytes that follow the edge here before anything else can happen: a run in `labels`.
+    label: (u32, u32),
     /// Position in `tables`, from 1, of a node with many edges.
     table: u32,
 }
@@ -103,6 +105,7 @@ struct Trie {
     nodes: Vec<Node>,
     edges: Vec<(u8, u32)>,
     entries: Vec<Entry>,
+    labels: Vec<u8>,
     tables: Vec<Table>,
 }
 
@@ -128,8 +131,13 @@ impl Trie {
             }
             let Some(byte) = name.get(read) else { return };
             let Some(next) = self.next(node, *byte) else { return };
-            node = next;
+            let label = run(&self.labels, next.label);
             read += 1;
+            if !name.get(read..).is_some_and(|rest| rest.starts_with(label)) {
+                return;
+            }
+            read += label.len();
+            node = next;
         }
     }
 }
@@ -182,33 +190,79 @@ impl TrieBuilder {
         0
     }
 
+    /// Lays the nodes out, chains of single edges drawn together to labels: a look-up touches few places in memory.
     fn build(self) -> Trie {
         let mut trie = Trie::default();
-        let position = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
-        for (children, entries) in self.children.into_iter().zip(self.entries) {
-            let (first_edge, first_entry) = (trie.edges.len(), trie.entries.len());
-            let mut children: Vec<_> = children.into_iter().map(|(byte, to)| (byte, position(to))).collect();
+        let mut waiting = std::collections::VecDeque::new();
+        if !self.children.is_empty() {
+            trie.nodes.push(Node::default());
+            waiting.push_back((0, 0));
+        }
+        while let Some((built, position)) = waiting.pop_front() {
+            let (at, label) = self.end_of_chain(built, position == 0);
+            let label = trie.add_label(&label);
+            let mut children: Vec<_> = self.children.get(at).into_iter().flatten().collect();
             children.sort_unstable();
-            let mut table = 0;
-            if children.len() > MANY_EDGES {
-                let mut targets: Table = [0; 256];
-                for (byte, to) in &children {
-                    if let Some(target) = targets.get_mut(usize::from(*byte)) {
-                        *target = *to;
-                    }
-                }
-                trie.tables.push(targets);
-                table = position(trie.tables.len());
+            let first_edge = trie.edges.len();
+            for (byte, child) in children {
+                waiting.push_back((*child, trie.nodes.len()));
+                trie.edges.push((*byte, index(trie.nodes.len())));
+                trie.nodes.push(Node::default());
             }
-            trie.edges.extend(children);
-            trie.entries.extend(entries);
-            trie.nodes.push(Node {
-                entries: (position(first_entry), position(trie.entries.len())),
-                edges: (position(first_edge), position(trie.edges.len())),
-                table,
-            });
+            let edges = (index(first_edge), index(trie.edges.len()));
+            let entries = trie.add_entries(self.entries.get(at).map_or(&[], Vec::as_slice));
+            let table = trie.add_table(edges);
+            if let Some(node) = trie.nodes.get_mut(position) {
+                *node = Node { entries, edges, label, table };
+            }
         }
         trie
+    }
+
+    /// Where the chain of single edges ends that begins at `node`, and the bytes on it.
+    fn end_of_chain(&self, mut node: usize, is_root: bool) -> (usize, Vec<u8>) {
+        let mut label = Vec::new();
+        while !is_root && self.entries.get(node).is_some_and(Vec::is_empty) {
+            let mut children = self.children.get(node).into_iter().flatten();
+            let (Some((byte, child)), None) = (children.next(), children.next()) else { break };
+            label.push(*byte);
+            node = *child;
+        }
+        (node, label)
+    }
+}
+
+fn index(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+impl Trie {
+    fn add_label(&mut self, label: &[u8]) -> (u32, u32) {
+        let start = index(self.labels.len());
+        self.labels.extend_from_slice(label);
+        (start, index(self.labels.len()))
+    }
+
+    fn add_entries(&mut self, entries: &[Entry]) -> (u32, u32) {
+        let start = index(self.entries.len());
+        self.entries.extend_from_slice(entries);
+        (start, index(self.entries.len()))
+    }
+
+    /// The table for a node with these edges, if they are many.
+    fn add_table(&mut self, edges: (u32, u32)) -> u32 {
+        let edges = run(&self.edges, edges);
+        if edges.len() <= MANY_EDGES {
+            return 0;
+        }
+        let mut table: Table = [0; 256];
+        for (byte, to) in edges {
+            if let Some(target) = table.get_mut(usize::from(*byte)) {
+                *target = *to;
+            }
+        }
+        self.tables.push(table);
+        index(self.tables.len())
     }
 }
 

@@ -7,7 +7,7 @@ use pingora::proxy::Session;
 
 use super::context::{Context, judge};
 use super::message::target;
-use crate::enforce::{ResponseFacts, edit_response, edit_trailers};
+use crate::enforce::{HeaderChange, ResponseFacts, edit_response, edit_trailers};
 use crate::policy::Mode;
 
 pub(super) fn filter(session: &Session, response: &mut ResponseHeader, context: &mut Context) -> Result<()> {
@@ -26,10 +26,15 @@ pub(super) fn filter(session: &Session, response: &mut ResponseHeader, context: 
         consent_header: context.snapshot.consent.header.as_str(),
         by_consent: context.by_consent,
     };
-    for change in edit_response(&judge, &facts, &mut context.tally) {
-        response.remove_header(&change.name);
-        for value in change.values {
-            response.append_header(change.name.clone(), value)?;
+    for HeaderChange { name, values } in edit_response(&judge, &facts, &mut context.tally) {
+        // To insert replaces, in one step; several values have to be appended to none.
+        if let [value] = values.as_slice() {
+            response.insert_header(name, value.clone())?;
+            continue;
+        }
+        response.remove_header(&name);
+        for value in values {
+            response.append_header(name.clone(), value)?;
         }
     }
     Ok(())
