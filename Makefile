@@ -13,7 +13,7 @@ help: ## What there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
 run: tools ## Build, and start the demo: a shop full of trackers behind the proxy
-	$(CARGO) run --release --bin consentry -- demo
+	$(CARGO) run --locked --bin consentry -- demo
 
 test: tools browser ## Install what the tests need, and run them all
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then $(CARGO) nextest run --locked; else $(CARGO) test --locked; fi
