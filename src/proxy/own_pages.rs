@@ -37,6 +37,15 @@ const PAGE: &str = include_str!("preferences.html");
 const PAGE_POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'";
 
+/// Where sites say that they honour `Sec-GPC`.
+const GPC_SUPPORT: &[u8] = b"/.well-known/gpc.json";
+
+/// Whether the request may be for one of the own pages.
+pub(super) fn concerns(session: &Session, context: &Context) -> bool {
+    let (path, _) = target(session.req_header());
+    path.starts_with(context.snapshot.consent.prefix.as_bytes()) || path == GPC_SUPPORT
+}
+
 /// Answers the request if it is for one of the own pages.
 pub(super) async fn answer(session: &mut Session, context: &mut Context) -> Result<bool> {
     let header = session.req_header();
@@ -44,7 +53,7 @@ pub(super) async fn answer(session: &mut Session, context: &mut Context) -> Resu
     let prefix = context.snapshot.consent.prefix.clone();
     let method = header.method.clone();
     let read = method == Method::GET || method == Method::HEAD;
-    if path == b"/.well-known/gpc.json" && read {
+    if path == GPC_SUPPORT && read {
         context.answered = Some("own_page");
         gpc_support(session, context).await?;
         return Ok(true);

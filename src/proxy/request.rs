@@ -21,23 +21,25 @@ pub(super) async fn filter(gateway: &Gateway, session: &mut Session, context: &m
     context.secure = forwarded::is_secure(session.req_header(), context.trusted_peer);
     let host = match addressed_host(session.req_header()) {
         Ok(host) => host,
-        Err(problem) => return refuse(gateway, session, context, 400, "malformed", problem).await,
+        Err(problem) => return Box::pin(refuse(gateway, session, context, 400, "malformed", problem)).await,
     };
     let Some((decision, mode)) = decide(&context.snapshot, host, &session.req_header().headers, context.now) else {
         let problem = "no site is configured for this host";
-        return refuse(gateway, session, context, 421, "unknown_host", problem).await;
+        return Box::pin(refuse(gateway, session, context, 421, "unknown_host", problem)).await;
     };
     context.decision = Some(decision);
     if content_length(&session.req_header().headers).is_some_and(|length| length > gateway.limits.body_bytes) {
-        return refuse(gateway, session, context, 413, "body_too_large", "the request body is too large").await;
+        let problem = "the request body is too large";
+        return Box::pin(refuse(gateway, session, context, 413, "body_too_large", problem)).await;
     }
     if mode == Mode::Off {
         return Ok(false);
     }
-    if own_pages::answer(session, context).await? {
+    // What few requests need is boxed, so that all others do not carry its state around.
+    if own_pages::concerns(session, context) && Box::pin(own_pages::answer(session, context)).await? {
         return Ok(true);
     }
-    if tracker::block(session, context).await? {
+    if tracker::may_concern(session, context) && Box::pin(tracker::block(session, context)).await? {
         return Ok(true);
     }
     let header = session.req_header();

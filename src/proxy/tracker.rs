@@ -21,7 +21,7 @@ const BEGINNING: usize = 4 << 10;
 const VERDICT_FIELD: &str = "x-consentry";
 
 /// A verdict, without the ruleset that it came from.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Judged {
     purpose: Option<Purpose>,
     action: Action,
@@ -31,6 +31,11 @@ impl Judged {
     fn of(verdict: &Verdict<'_>) -> Self {
         Judged { purpose: verdict.purpose, action: Action::of(verdict) }
     }
+}
+
+/// Whether a rule may know the request.
+pub(super) fn may_concern(session: &Session, context: &Context) -> bool {
+    find(session, context, None) != RequestRule::None
 }
 
 /// Answers a request to a tracker that is denied. Returns whether it was one.
