@@ -76,7 +76,7 @@ impl ProxyHttp for Gateway {
         upstream: &mut RequestHeader,
         context: &mut Context,
     ) -> Result<()> {
-        upstream_request::filter(self, session, upstream, context)
+        upstream_request::filter(session, upstream, context)
     }
 
     async fn request_body_filter(

@@ -4,6 +4,8 @@
 //! granted is an empty second field, and still a decision. `necessary` is never listed. With a signing key, only a
 //! value whose signature is right says anything.
 
+use std::fmt;
+
 use http::HeaderMap;
 use http::header::COOKIE;
 use memchr::memmem;
@@ -22,7 +24,7 @@ pub struct OwnCookie {
 }
 
 /// What the own cookie says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct OwnConsent<'a> {
     /// Never holds `necessary`: that needs no consent.
     pub granted: PurposeSet,
@@ -89,6 +91,13 @@ impl OwnCookie {
             value.extend(signature.as_ref().iter().flat_map(|byte| [hex_digit(byte >> 4), hex_digit(byte & 15)]));
         }
         value
+    }
+}
+
+/// Tells what was granted; the receipt is the visitor's.
+impl fmt::Debug for OwnConsent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OwnConsent({:?}, {})", self.granted, self.given_at)
     }
 }
 

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
 /// What a field is to become.
-#[derive(Debug)]
 pub struct HeaderChange {
     pub name: HeaderName,
     /// All values, in order. None: the field goes.

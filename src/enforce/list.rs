@@ -1,12 +1,24 @@
 //! Taking members out of a list in a header value, with every other byte where it was.
 
-/// What becomes of a header value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+use std::fmt;
+
+/// What becomes of a header value. Its `Debug` output tells nothing of the value.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Edit {
     Unchanged,
     /// No member is left: the field goes.
     Removed,
     Replaced(Vec<u8>),
+}
+
+impl fmt::Debug for Edit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Edit::Unchanged => f.write_str("Unchanged"),
+            Edit::Removed => f.write_str("Removed"),
+            Edit::Replaced(bytes) => write!(f, "Replaced({} bytes)", bytes.len()),
+        }
+    }
 }
 
 /// Keeps the `members` that `keep` agrees to, joined by `separator`. `members` are the consecutive parts of `line`

@@ -20,7 +20,6 @@ pub(super) const ADVERTISING: [&str; 5] = [
 ];
 
 /// What has to change, worked out once and applied on every attempt.
-#[derive(Debug)]
 pub struct RequestEdits {
     pub cookie: Edit,
     /// The query without click ids; empty means without `?`.

@@ -33,7 +33,7 @@ pub struct QueryShape {
 }
 
 /// The parts of a request that shapes ask for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct RequestFacts<'a> {
     pub method: &'a str,
     /// As it came, without query.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::hosts::Host;
 
 /// A URL reference cut into the parts that rules ask for (RFC 3986, section 4.1).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Url<'a> {
     /// `None` for a reference without an authority: it stays on the host it came from.
     pub host: Option<Host>,

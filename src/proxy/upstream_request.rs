@@ -7,8 +7,8 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use super::context::{Context, Decision};
+use super::forwarded;
 use super::message::target;
-use super::{Gateway, forwarded};
 use crate::consent::merge_lines;
 use crate::enforce::Edit;
 use crate::policy::Mode;
@@ -18,12 +18,7 @@ use crate::policy::Mode;
 const COOKIE: &str = "Cookie";
 const REFERER: &str = "Referer";
 
-pub(super) fn filter(
-    _gateway: &Gateway,
-    session: &Session,
-    upstream: &mut RequestHeader,
-    context: &Context,
-) -> Result<()> {
+pub(super) fn filter(session: &Session, upstream: &mut RequestHeader, context: &Context) -> Result<()> {
     forwarded::set(session, upstream, context.trusted_peer)?;
     let consent_header = &context.snapshot.consent.header;
     let judged = context.site().is_some_and(|site| site.options.mode != Mode::Off);
