@@ -21,7 +21,7 @@ pub use hosts::{Host, HostMap, HostPattern};
 pub use names::NameIndex;
 pub use pattern::{Pattern, PatternError};
 pub use purpose::{Purpose, PurposeSet, Purposes, TooManyPurposes};
-pub use requests::{QueryShape, RequestFacts, RequestIndex, RequestMatch, RequestRule, RequestShape};
+pub use requests::{QueryShape, RequestFacts, RequestRule, RequestShape};
 pub use ruleset::Ruleset;
 pub use site::{
     CookieLifetimes, Jurisdiction, OperatorRules, ShareEvent, ShareLink, Site, SiteOptions, UnknownCookies,

@@ -1,5 +1,8 @@
 //! Asking for verdicts on behalf of one request, and keeping count of the answers.
 
+use http::HeaderMap;
+
+use crate::consent::cookie_pairs;
 use crate::policy::{Catalog, Host, Mode, Purpose, PurposeSet, RequestFacts, RequestRule, Rule, Site, Url, Verdict};
 
 /// All that a verdict depends on: one site of one ruleset, and what the visitor granted.
@@ -15,6 +18,12 @@ pub struct Judge<'r> {
 impl<'r> Judge<'r> {
     pub fn cookie(&self, name: &[u8]) -> Verdict<'r> {
         self.site.cookie(self.catalog, name, self.host, self.granted)
+    }
+
+    /// Names of the cookies in a request that are denied, and not only observed.
+    pub fn blocked_cookies<'a>(&self, headers: &'a HeaderMap) -> impl Iterator<Item = &'a [u8]> {
+        let names = cookie_pairs(headers).map(|pair| pair.name).filter(|name| !name.is_empty());
+        names.filter(|name| self.cookie(name).blocks())
     }
 
     /// The verdict on a request to the site itself.

@@ -11,7 +11,6 @@ use super::link::{filter_link, filter_report_to, filter_reporting_endpoints, ref
 use super::list::Edit;
 use super::query::strip_parameters;
 use super::set_cookie::{SetCookie, cap_lifetime};
-use crate::consent::cookie_pairs;
 use crate::policy::{Host, Purpose, PurposeSet, Url, decode_percent, query_pairs};
 
 /// What the edits of a response depend on, beside the verdicts.
@@ -143,8 +142,7 @@ fn edit_set_cookies(
         }
     }
     if wants_expiries(facts) {
-        let denied = cookie_pairs(facts.request).map(|pair| pair.name).filter(|name| judge.cookie(name).blocks());
-        let denied: Vec<_> = denied.filter(|name| !name.is_empty()).take(MAX_EXPIRED).collect();
+        let denied: Vec<_> = judge.blocked_cookies(facts.request).take(MAX_EXPIRED).collect();
         if !denied.is_empty() {
             let scope = ExpiryScope { host: judge.host, path: facts.path, secure: facts.secure, now: facts.now };
             let kept = kept.get_or_insert_with(|| lines.iter().cloned().collect());

@@ -171,7 +171,7 @@ impl Catalog {
 
     /// The rule for a request to the site's own host.
     pub fn request(&self, request: &RequestFacts<'_>) -> RequestRule<&Rule> {
-        match RequestRule::of(self.requests.find(request, |_| true), &self.request_rules) {
+        match RequestRule::of(self.requests.find(request), &self.request_rules) {
             RequestRule::None => self.fallback.as_ref().map_or(RequestRule::None, |fallback| fallback.request(request)),
             own => own,
         }

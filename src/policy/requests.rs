@@ -103,7 +103,7 @@ pub struct RequestIndex {
 }
 
 impl RequestIndex {
-    pub fn new(shapes: Vec<RequestShape>) -> Self {
+    pub fn new(mut shapes: Vec<RequestShape>) -> Self {
         let (mut by_path, mut by_query, mut always) = (Vec::new(), Vec::new(), Vec::new());
         for (id, shape) in shapes.iter().enumerate() {
             let path = shape.path.longest_literal();
@@ -115,15 +115,14 @@ impl RequestIndex {
                 always.push(id);
             }
         }
-        let mut shapes = shapes;
         for literal in shapes.iter_mut().flat_map(|shape| &mut shape.body) {
             *literal = without_space(literal).into();
         }
         RequestIndex { by_path: Literals::new(by_path), by_query: Literals::new(by_query), always, shapes }
     }
 
-    /// The most precise shape of `request` that `accept` agrees to. Allocates only for a path or query in odd spelling.
-    pub fn find(&self, request: &RequestFacts<'_>, accept: impl Fn(usize) -> bool) -> RequestMatch {
+    /// The most precise shape of `request`. Allocates only for a path or query in odd spelling.
+    pub fn find(&self, request: &RequestFacts<'_>) -> RequestMatch {
         let dense = request.body.map(without_space);
         let request = &RequestFacts { body: dense.as_deref(), ..*request };
         let path = normal_path(request.path);
@@ -132,19 +131,13 @@ impl RequestIndex {
         let mut needs_body: Option<(usize, usize)> = None;
         let mut consider = |id: usize| {
             let Some(shape) = self.shapes.get(id).filter(|shape| shape.matches_head(request, &path)) else { return };
-            if !accept(id) {
-                return;
-            }
+            let precision = shape.literals();
             if shape.matches_body(request.body) {
-                let precision = shape.literals();
                 if best.is_none_or(|held| is_better(precision, id, held)) {
                     best = Some((precision, id));
                 }
-            } else if request.body.is_none() {
-                let precision = shape.literals();
-                if needs_body.is_none_or(|held| is_better(precision, id, held)) {
-                    needs_body = Some((precision, id));
-                }
+            } else if request.body.is_none() && needs_body.is_none_or(|held| is_better(precision, id, held)) {
+                needs_body = Some((precision, id));
             }
         };
         self.by_path.candidates(&path, &mut consider);
@@ -241,7 +234,7 @@ mod tests {
     fn find(target: &str, body: Option<&str>) -> RequestMatch {
         let (path, query) = super::super::url::split_query(target.as_bytes());
         let facts = RequestFacts { method: "POST", path, query, body: body.map(str::as_bytes) };
-        index().find(&facts, |_| true)
+        index().find(&facts)
     }
 
     #[test]

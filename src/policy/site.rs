@@ -165,7 +165,7 @@ impl Site {
         if let Some(rule) = self.operator_host(host, request.path) {
             return RequestRule::Known(rule);
         }
-        match RequestRule::of(self.requests.find(request, |_| true), &self.request_rules) {
+        match RequestRule::of(self.requests.find(request), &self.request_rules) {
             RequestRule::None => catalog.request(request),
             operators => operators,
         }

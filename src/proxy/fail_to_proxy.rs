@@ -1,14 +1,12 @@
 //! When a request cannot be served: which status, which reason, and a page that says what to look at.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use pingora::http::ResponseHeader;
 use pingora::proxy::{FailToProxy, Session};
 use pingora::{Error, ErrorSource, ErrorType};
 
 use super::Gateway;
 use super::context::Context;
-use super::message::respond;
+use super::message::{own_response, respond};
 use super::upstream_peer::UNRESOLVED;
 
 pub(super) async fn answer(
@@ -32,9 +30,7 @@ pub(super) async fn answer(
     if status > 0 && session.response_written().is_none() {
         session.set_keepalive(None);
         let page = format!("{status} {}\n", explanation(reason));
-        if let Ok(mut response) = ResponseHeader::build(status, Some(4)) {
-            response.insert_header(CONTENT_TYPE, "text/plain; charset=utf-8").ok();
-            response.insert_header(CACHE_CONTROL, "no-store").ok();
+        if let Ok(response) = own_response(status, Some("text/plain; charset=utf-8")) {
             // The visitor may be gone; then there is nobody to tell.
             respond(session, response, Bytes::from(page)).await.ok();
         }

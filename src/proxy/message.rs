@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, EXPECT};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
@@ -41,6 +41,16 @@ pub(super) async fn discard_body(session: &mut Session) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The header section of a response that we make ourselves: for this visitor, now.
+pub(super) fn own_response(status: u16, content_type: Option<&'static str>) -> Result<ResponseHeader> {
+    let mut response = ResponseHeader::build(status, Some(8))?;
+    response.insert_header(CACHE_CONTROL, "no-store")?;
+    if let Some(content_type) = content_type {
+        response.insert_header(CONTENT_TYPE, content_type)?;
+    }
+    Ok(response)
 }
 
 /// Writes a whole response; `HEAD` gets its header only.

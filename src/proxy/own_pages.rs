@@ -22,14 +22,16 @@ use serde_json::json;
 
 use self::choice::{Choice, Wrong};
 use super::context::{Context, judge};
-use super::message::{discard_body, respond, target};
+use super::message::{discard_body, own_response, respond, target};
 use crate::consent::signal::global_privacy_control;
-use crate::consent::{OwnConsent, Source, cookie_pairs};
+use crate::consent::{OwnConsent, Source};
 use crate::enforce::{ExpiryScope, Judge, block_answer, expiries};
 use crate::policy::{Host, Purpose, PurposeSet, Url};
 
 /// Longest body of a choice, in bytes.
 const MAX_CHOICE: usize = 16 << 10;
+
+const JSON: Option<&str> = Some("application/json");
 
 const PAGE: &str = include_str!("preferences.html");
 
@@ -85,17 +87,10 @@ pub(super) async fn answer(session: &mut Session, context: &mut Context) -> Resu
     Ok(true)
 }
 
-async fn respond_with(session: &mut Session, status: u16, content_type: &'static str, body: Vec<u8>) -> Result<()> {
-    let mut response = ResponseHeader::build(status, Some(6))?;
-    response.insert_header(CONTENT_TYPE, content_type)?;
-    response.insert_header(CACHE_CONTROL, "no-store")?;
-    respond(session, response, Bytes::from(body)).await
-}
-
 async fn problem(session: &mut Session, status: u16, text: &str) -> Result<()> {
     let body = json!({ "error": text }).to_string();
     discard_body(session).await?;
-    respond_with(session, status, "application/json", body.into_bytes()).await
+    respond(session, own_response(status, JSON)?, Bytes::from(body)).await
 }
 
 async fn method_not_allowed(session: &mut Session, allowed: &'static str) -> Result<()> {
@@ -118,11 +113,7 @@ async fn blocked(session: &mut Session) -> Result<()> {
     discard_body(session).await?;
     let header = session.req_header();
     let answer = block_answer(header.method.as_str(), b"", &header.headers);
-    let mut response = ResponseHeader::build(answer.status, Some(4))?;
-    response.insert_header(CACHE_CONTROL, "no-store")?;
-    if let Some(content_type) = answer.content_type {
-        response.insert_header(CONTENT_TYPE, content_type)?;
-    }
+    let response = own_response(answer.status, answer.content_type)?;
     let page = b"<!doctype html><html lang=\"en\"><title>Blocked</title><p>This link led through a tracker that you have not allowed.</p><p><a href=\"./\">Privacy choices</a></p></html>";
     let is_page = answer.content_type.is_some_and(|kind| kind.starts_with("text/html"));
     let body = if is_page { Bytes::from_static(page) } else { Bytes::from_static(answer.body) };
@@ -130,9 +121,8 @@ async fn blocked(session: &mut Session) -> Result<()> {
 }
 
 async fn redirect(session: &mut Session, to: &str, cookies: Vec<HeaderValue>) -> Result<()> {
-    let mut response = ResponseHeader::build(303, Some(4 + cookies.len()))?;
+    let mut response = own_response(303, None)?;
     response.insert_header(LOCATION, to)?;
-    response.insert_header(CACHE_CONTROL, "no-store")?;
     for cookie in cookies {
         response.append_header(SET_COOKIE, cookie)?;
     }
@@ -143,9 +133,7 @@ async fn show(session: &mut Session, context: &Context) -> Result<()> {
     let consent = context.decision.as_ref().map(|decision| decision.consent);
     let granted = consent.map_or(PurposeSet::EMPTY, |consent| consent.granted);
     let body = consent_json(context, granted, None, consent.is_some_and(|consent| consent.capped));
-    let mut response = ResponseHeader::build(200, Some(5))?;
-    response.insert_header(CONTENT_TYPE, "application/json")?;
-    response.insert_header(CACHE_CONTROL, "no-store")?;
+    let mut response = own_response(200, JSON)?;
     response.insert_header(VARY, "Cookie, Sec-GPC")?;
     respond(session, response, Bytes::from(body)).await
 }
@@ -170,9 +158,7 @@ fn consent_json(context: &Context, granted: PurposeSet, given_at: Option<u64>, c
 
 async fn preferences(session: &mut Session, context: &Context) -> Result<()> {
     let page = page(session, context);
-    let mut response = ResponseHeader::build(200, Some(8))?;
-    response.insert_header(CONTENT_TYPE, "text/html; charset=utf-8")?;
-    response.insert_header(CACHE_CONTROL, "no-store")?;
+    let mut response = own_response(200, Some("text/html; charset=utf-8"))?;
     response.insert_header("content-security-policy", PAGE_POLICY)?;
     response.insert_header("referrer-policy", "same-origin")?;
     response.insert_header("x-content-type-options", "nosniff")?;
@@ -262,9 +248,7 @@ async fn store(
         let back = return_path(session, context, return_to);
         return redirect(session, &back, cookies).await;
     }
-    let mut response = ResponseHeader::build(200, Some(5 + cookies.len()))?;
-    response.insert_header(CONTENT_TYPE, "application/json")?;
-    response.insert_header(CACHE_CONTROL, "no-store")?;
+    let mut response = own_response(200, JSON)?;
     for cookie in cookies {
         response.append_header(SET_COOKIE, cookie)?;
     }
@@ -289,8 +273,7 @@ fn choice_cookies(
     let mut lines = vec![cookie.into_bytes()];
     if let Some(judge) = judge(&context.snapshot, decision) {
         let judge = Judge { granted: effective, ..judge };
-        let names = cookie_pairs(&session.req_header().headers).map(|pair| pair.name);
-        let denied: Vec<_> = names.filter(|name| !name.is_empty() && judge.cookie(name).blocks()).collect();
+        let denied: Vec<_> = judge.blocked_cookies(&session.req_header().headers).collect();
         let scope = ExpiryScope { host: &decision.host, path: b"/", secure: context.secure, now: context.now };
         lines.extend(expiries(&denied, &scope));
     }

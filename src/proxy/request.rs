@@ -2,17 +2,17 @@
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST};
+use http::header::HOST;
 use pingora::Result;
-use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use super::context::{Context, Decision, judge};
-use super::message::{content_length, respond, target};
+use super::message::{content_length, own_response, respond, target};
 use super::{Gateway, forwarded, own_pages, tracker};
 use crate::consent::resolve;
 use crate::enforce::edit_request;
-use crate::policy::{Host, Mode};
+use crate::policy::{Host, Mode, RequestRule};
 use crate::reload::Snapshot;
 
 /// Returns whether the request was answered here.
@@ -39,7 +39,8 @@ pub(super) async fn filter(gateway: &Gateway, session: &mut Session, context: &m
     if own_pages::concerns(session, context) && Box::pin(own_pages::answer(session, context)).await? {
         return Ok(true);
     }
-    if tracker::may_concern(session, context) && Box::pin(tracker::block(session, context)).await? {
+    let found = tracker::find(session, context, None);
+    if found != RequestRule::None && Box::pin(tracker::block(session, context, found)).await? {
         return Ok(true);
     }
     let header = session.req_header();
@@ -86,9 +87,7 @@ async fn refuse(
     gateway.metrics.rejected.with_label_values(&[reason]).inc();
     context.answered = Some(reason);
     session.set_keepalive(None);
-    let mut response = ResponseHeader::build(status, Some(4))?;
-    response.insert_header(CONTENT_TYPE, "text/plain; charset=utf-8")?;
-    response.insert_header(CACHE_CONTROL, "no-store")?;
+    let response = own_response(status, Some("text/plain; charset=utf-8"))?;
     respond(session, response, Bytes::from(format!("{problem}\n"))).await?;
     Ok(true)
 }

@@ -1,13 +1,13 @@
 //! Requests to the site's own host that are really tracking: let through if their purpose is granted, else answered here.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, ORIGIN};
+use http::header::{CONTENT_ENCODING, EXPECT, ORIGIN};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 
 use super::context::Context;
-use super::message::{content_length, discard_body, respond, target};
+use super::message::{content_length, discard_body, own_response, respond, target};
 use crate::enforce::{Action, BlockAnswer, block_answer};
 use crate::policy::{Purpose, RequestFacts, RequestRule, Verdict};
 
@@ -22,7 +22,7 @@ const VERDICT_FIELD: &str = "x-consentry";
 
 /// A verdict, without the ruleset that it came from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Judged {
+pub(super) struct Judged {
     purpose: Option<Purpose>,
     action: Action,
 }
@@ -33,14 +33,10 @@ impl Judged {
     }
 }
 
-/// Whether a rule may know the request.
-pub(super) fn may_concern(session: &Session, context: &Context) -> bool {
-    find(session, context, None) != RequestRule::None
-}
-
-/// Answers a request to a tracker that is denied. Returns whether it was one.
-pub(super) async fn block(session: &mut Session, context: &mut Context) -> Result<bool> {
-    let Some(judged) = judge_request(session, context).await? else { return Ok(false) };
+/// Answers a request to a tracker that is denied, given what was found before its payload was read. Returns whether it
+/// was one.
+pub(super) async fn block(session: &mut Session, context: &mut Context, found: RequestRule<Judged>) -> Result<bool> {
+    let Some(judged) = judge_request(session, context, found).await? else { return Ok(false) };
     let Judged { purpose, action } = judged;
     if let Some(runtime) = context.runtime() {
         runtime.metrics.tracker_request(purpose.map(Purpose::index), action);
@@ -60,8 +56,12 @@ pub(super) async fn block(session: &mut Session, context: &mut Context) -> Resul
 
 /// What is to happen to the request, if a rule knows it. Fails closed: where a rule depends on a payload that cannot be
 /// read, it counts as if the payload were what the rule describes.
-async fn judge_request(session: &mut Session, context: &mut Context) -> Result<Option<Judged>> {
-    let assumed = match find(session, context, None) {
+async fn judge_request(
+    session: &mut Session,
+    context: &mut Context,
+    found: RequestRule<Judged>,
+) -> Result<Option<Judged>> {
+    let assumed = match found {
         RequestRule::None => return Ok(None),
         RequestRule::Known(judged) => return Ok(Some(judged)),
         RequestRule::IfBodyMatches(assumed) => assumed,
@@ -76,7 +76,8 @@ async fn judge_request(session: &mut Session, context: &mut Context) -> Result<O
     Ok(judged)
 }
 
-fn find(session: &Session, context: &Context, body: Option<&[u8]>) -> RequestRule<Judged> {
+/// What the rules say of the request, as far as its payload is known.
+pub(super) fn find(session: &Session, context: &Context, body: Option<&[u8]>) -> RequestRule<Judged> {
     let header = session.req_header();
     let (path, query) = target(header);
     let Some(judge) = context.judge() else { return RequestRule::None };
@@ -133,12 +134,8 @@ async fn read_beginning(session: &mut Session, context: &mut Context, length: us
 }
 
 async fn respond_blocked(session: &mut Session, answer: &BlockAnswer, purpose: &str) -> Result<()> {
-    let mut response = ResponseHeader::build(answer.status, Some(8))?;
-    response.insert_header(CACHE_CONTROL, "no-store")?;
+    let mut response = own_response(answer.status, answer.content_type)?;
     response.insert_header(VERDICT_FIELD, format!("blocked; purpose={purpose}"))?;
-    if let Some(content_type) = answer.content_type {
-        response.insert_header(CONTENT_TYPE, content_type)?;
-    }
     allow_origin(session.req_header(), &mut response)?;
     respond(session, response, Bytes::from_static(answer.body)).await
 }

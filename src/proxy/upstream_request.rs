@@ -6,12 +6,12 @@ use pingora::Result;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
-use super::context::{Context, Decision};
+use super::context::Context;
 use super::forwarded;
 use super::message::target;
 use crate::consent::merge_lines;
 use crate::enforce::Edit;
-use crate::policy::Mode;
+use crate::policy::PurposeSet;
 
 // As text, since pingora would copy the name of a `HeaderName` that it does not know for each field that is set, and in
 // small letters.
@@ -21,15 +21,12 @@ const REFERER: &str = "Referer";
 pub(super) fn filter(session: &Session, upstream: &mut RequestHeader, context: &Context) -> Result<()> {
     forwarded::set(session, upstream, context.trusted_peer)?;
     let consent_header = &context.snapshot.consent.header;
-    let judged = context.site().is_some_and(|site| site.options.mode != Mode::Off);
-    if !judged {
+    let Some(judge) = context.judge() else {
         upstream.remove_header(consent_header);
         return merge_cookies(upstream);
-    }
-    if let Some(decision) = &context.decision {
-        // Takes the place of whatever the visitor sent under this name.
-        upstream.insert_header(consent_header, granted(context, decision))?;
-    }
+    };
+    // Takes the place of whatever the visitor sent under this name.
+    upstream.insert_header(consent_header, names_of(judge.granted, context))?;
     match &context.edits.cookie {
         Edit::Unchanged => {}
         Edit::Removed => _ = upstream.remove_header(COOKIE),
@@ -50,9 +47,9 @@ pub(super) fn filter(session: &Session, upstream: &mut RequestHeader, context: &
 }
 
 /// The names of the purposes that the visitor granted.
-fn granted(context: &Context, decision: &Decision) -> String {
+fn names_of(granted: PurposeSet, context: &Context) -> String {
     let mut list = String::new();
-    for name in context.snapshot.ruleset.purposes.names(decision.consent.granted) {
+    for name in context.snapshot.ruleset.purposes.names(granted) {
         if !list.is_empty() {
             list.push(',');
         }
