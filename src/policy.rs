@@ -7,10 +7,12 @@
 mod catalog;
 mod hosts;
 mod literals;
+mod mentions;
 mod names;
 mod pattern;
 mod purpose;
 mod requests;
+mod resource;
 mod ruleset;
 mod site;
 mod url;
@@ -22,6 +24,7 @@ pub use names::NameIndex;
 pub use pattern::{Pattern, PatternError};
 pub use purpose::{Purpose, PurposeSet, Purposes, TooManyPurposes};
 pub use requests::{QueryShape, RequestFacts, RequestRule, RequestShape};
+pub use resource::ResourceKind;
 pub use ruleset::Ruleset;
 pub use site::{
     CookieLifetimes, Jurisdiction, OperatorRules, ShareEvent, ShareLink, Site, SiteOptions, UnknownCookies,

@@ -11,7 +11,7 @@ use super::link::{filter_link, filter_report_to, filter_reporting_endpoints, ref
 use super::list::Edit;
 use super::query::strip_parameters;
 use super::set_cookie::{SetCookie, cap_lifetime};
-use crate::policy::{Host, Purpose, PurposeSet, Url, decode_percent, query_pairs};
+use crate::policy::{Host, Purpose, PurposeSet, ResourceKind, Url, decode_percent, query_pairs};
 
 /// What the edits of a response depend on, beside the verdicts.
 pub struct ResponseFacts<'a> {
@@ -187,7 +187,7 @@ fn wants_expiries(facts: &ResponseFacts<'_>) -> bool {
 }
 
 fn denies(judge: &Judge<'_>, url: &[u8], tally: &mut Tally) -> bool {
-    judge.url(url).is_some_and(|verdict| tally.count(Direction::Header, &verdict))
+    judge.url(url, ResourceKind::Other).is_some_and(|verdict| tally.count(Direction::Header, &verdict))
 }
 
 fn edit_values(

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::hosts::{Host, HostMap, HostPattern};
+use super::mentions::Mentions;
 use super::names::NameIndex;
 use super::pattern::Pattern;
 use super::purpose::Purpose;
@@ -65,6 +66,7 @@ pub struct Catalog {
     hosts: HostMap<Vec<usize>>,
     host_rules: Vec<Rule>,
     host_paths: Vec<Option<Pattern>>,
+    mentions: Mentions,
     requests: RequestIndex,
     request_rules: Vec<Rule>,
     click_ids: HashMap<Box<[u8]>, usize>,
@@ -78,6 +80,7 @@ pub struct Catalog {
 pub struct CatalogBuilder {
     catalog: Catalog,
     names: Vec<Pattern>,
+    host_names: Vec<Box<str>>,
     shapes: Vec<RequestShape>,
 }
 
@@ -100,6 +103,7 @@ impl CatalogBuilder {
         let id = self.catalog.host_rules.len();
         self.catalog.host_rules.push(rule);
         self.catalog.host_paths.push(fact.path);
+        self.host_names.push(fact.host.clone());
         for pattern in [HostPattern::Exact(fact.host.clone()), HostPattern::Below(fact.host)] {
             self.catalog.hosts.entry(pattern).push(id);
         }
@@ -130,6 +134,7 @@ impl CatalogBuilder {
         Catalog {
             fallback,
             cookies: NameIndex::new(&self.names),
+            mentions: Mentions::new(self.host_names.iter().map(|host| &**host)),
             requests: RequestIndex::new(self.shapes),
             ..self.catalog
         }
@@ -188,6 +193,14 @@ impl Catalog {
             }
         }
         self.fallback.as_ref()?.url(host, url)
+    }
+
+    /// Calls `consider` with the address around each host of a vendor that `text` names, as `//host/path`.
+    pub fn addresses_in(&self, text: &[u8], consider: &mut dyn FnMut(&[u8])) {
+        self.mentions.addresses(text, &mut *consider);
+        if let Some(fallback) = &self.fallback {
+            fallback.addresses_in(text, consider);
+        }
     }
 
     /// The rule for a query parameter called `name`.

@@ -2,6 +2,7 @@
 
 use super::catalog::Catalog;
 use super::hosts::{Host, HostMap, HostPattern};
+use super::mentions::Mentions;
 use super::names::NameIndex;
 use super::pattern::Pattern;
 use super::purpose::{Purpose, PurposeSet};
@@ -113,12 +114,18 @@ pub struct Site {
     hosts: HostMap<Vec<usize>>,
     host_rules: Vec<(Pattern, Rule)>,
     own_hosts: HostMap<bool>,
+    mentions: Mentions,
 }
 
 impl Site {
     pub fn new(options: SiteOptions, rules: OperatorRules) -> Self {
         let (names, cookie_rules): (Vec<_>, Vec<_>) = rules.cookies.into_iter().unzip();
         let (shapes, request_rules): (Vec<_>, Vec<_>) = rules.requests.into_iter().unzip();
+        let named = rules.hosts.iter().filter_map(|(host, ..)| match host {
+            HostPattern::Exact(host) | HostPattern::Below(host) => Some(&**host),
+            HostPattern::Any => None,
+        });
+        let mentions = Mentions::new(named);
         let mut hosts = HostMap::<Vec<usize>>::default();
         let mut host_rules = Vec::new();
         for (id, (host, path, rule)) in rules.hosts.into_iter().enumerate() {
@@ -137,6 +144,7 @@ impl Site {
             hosts,
             host_rules,
             own_hosts,
+            mentions,
             options,
         }
     }
@@ -179,6 +187,12 @@ impl Site {
             return self.request(catalog, host, &facts).known();
         }
         self.operator_host(host, url.path).or_else(|| catalog.url(host, url))
+    }
+
+    /// Calls `consider` with the address around each host that `text` names and a rule may know, as `//host/path`.
+    pub fn addresses_in(&self, catalog: &Catalog, text: &[u8], consider: &mut dyn FnMut(&[u8])) {
+        self.mentions.addresses(text, &mut *consider);
+        catalog.addresses_in(text, consider);
     }
 
     /// Whether `host` is one of the hosts that this site names.
