@@ -18,7 +18,7 @@ mod site;
 mod url;
 mod verdict;
 
-pub use catalog::{Catalog, CatalogBuilder, ClickId, CookieFact, HostFact, Vendor, VendorId};
+pub use catalog::{Catalog, CatalogBuilder, ClickId, CookieFact, HostFact, StorageFact, Vendor, VendorId};
 pub use hosts::{Host, HostMap, HostPattern};
 pub use names::NameIndex;
 pub use pattern::{Pattern, PatternError};

@@ -10,7 +10,7 @@ use toml::Spanned;
 
 use super::check::{Check, Text};
 use super::diagnostic::{Diagnostic, LineIndex};
-use super::rules::{cookie_rules, share_link, tracker_rules};
+use super::rules::{cookie_rules, share_link, storage_rules, tracker_rules};
 use super::{Config, ConsentSettings, FileSet, Limits, Listen, Server, SiteConfig, UpstreamAddress, UpstreamScheme};
 use super::{catalog, raw};
 use crate::consent::OwnCookie;
@@ -361,9 +361,11 @@ fn one_site(
         shares: raw.share.iter().filter_map(|share| share_link(check, share)).collect(),
     };
     let cookies = cookie_rules(check, raw.cookie, consent);
+    let storage = storage_rules(check, raw.storage);
     let (requests, hosts) = tracker_rules(check, raw.tracker, consent);
     check.offered = None;
-    Some(SiteConfig { options, rules: OperatorRules { cookies, requests, hosts }, upstreams, ca: ca.map(Into::into) })
+    let rules = OperatorRules { cookies, storage, requests, hosts };
+    Some(SiteConfig { options, rules, upstreams, ca: ca.map(Into::into) })
 }
 
 fn upstream(check: &mut Check<'_>, text: &Text) -> Option<UpstreamAddress> {
