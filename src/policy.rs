@@ -13,6 +13,7 @@ mod purpose;
 mod requests;
 mod ruleset;
 mod site;
+mod sources;
 mod url;
 mod verdict;
 
@@ -26,5 +27,6 @@ pub use ruleset::Ruleset;
 pub use site::{
     CookieLifetimes, Jurisdiction, OperatorRules, ShareEvent, ShareLink, Site, SiteOptions, UnknownCookies,
 };
+pub use sources::{CspHost, CspMode, CspOptions, SourceLists};
 pub use url::{Url, decode_percent, normal_path, query_pairs, split_query};
 pub use verdict::{Mode, Origin, Rule, Verdict};

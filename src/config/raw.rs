@@ -89,6 +89,10 @@ pub(super) struct Site {
     pub cookie: Vec<Spanned<Cookie>>,
     pub tracker: Vec<Spanned<Tracker>>,
     pub share: Vec<Spanned<Share>>,
+    pub csp: Option<Text>,
+    pub csp_hosts: Vec<Text>,
+    pub csp_vendors: Option<Vec<Text>>,
+    pub clear_site_data: bool,
 }
 
 #[derive(Default, Deserialize)]

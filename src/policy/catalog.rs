@@ -64,7 +64,7 @@ pub struct Catalog {
     cookie_domains: Vec<Option<Box<str>>>,
     hosts: HostMap<Vec<usize>>,
     host_rules: Vec<Rule>,
-    host_paths: Vec<Option<Pattern>>,
+    host_facts: Vec<(VendorId, HostFact)>,
     requests: RequestIndex,
     request_rules: Vec<Rule>,
     click_ids: HashMap<Box<[u8]>, usize>,
@@ -99,10 +99,10 @@ impl CatalogBuilder {
         let rule = self.rule(vendor, fact.purpose, &text, origin);
         let id = self.catalog.host_rules.len();
         self.catalog.host_rules.push(rule);
-        self.catalog.host_paths.push(fact.path);
-        for pattern in [HostPattern::Exact(fact.host.clone()), HostPattern::Below(fact.host)] {
+        for pattern in [HostPattern::Exact(fact.host.clone()), HostPattern::Below(fact.host.clone())] {
             self.catalog.hosts.entry(pattern).push(id);
         }
+        self.catalog.host_facts.push((vendor, fact));
     }
 
     pub fn request(&mut self, vendor: VendorId, shape: RequestShape, purpose: Purpose, origin: Origin) {
@@ -139,6 +139,20 @@ impl CatalogBuilder {
 impl Catalog {
     pub fn vendors(&self) -> &[Vendor] {
         &self.vendors
+    }
+
+    /// The vendor with this id, here or in the catalog behind this one.
+    pub fn vendor(&self, id: &str) -> Option<&Vendor> {
+        let own = self.vendors.iter().find(|vendor| &*vendor.id == id);
+        own.or_else(|| self.fallback.as_ref()?.vendor(id))
+    }
+
+    /// Every host with its vendor, those of the catalog behind this one last.
+    pub fn host_facts(&self) -> Vec<(&Vendor, &HostFact)> {
+        let own = self.host_facts.iter();
+        let own = own.filter_map(|(vendor, fact)| Some((self.vendors.get(vendor.0)?, fact)));
+        let behind = self.fallback.as_ref().map(|fallback| fallback.host_facts());
+        own.chain(behind.into_iter().flatten()).collect()
     }
 
     /// Numbers of vendors, cookie patterns, hosts, request shapes and click ids.
@@ -180,7 +194,7 @@ impl Catalog {
     /// The rule for a URL on another host. A rule with a path goes before one for the whole host.
     pub fn url(&self, host: &Host, url: &Url<'_>) -> Option<&Rule> {
         for ids in self.hosts.matches(host) {
-            let path = |id: &&usize| self.host_paths.get(**id).and_then(Option::as_ref);
+            let path = |id: &&usize| self.host_facts.get(**id).and_then(|(_, fact)| fact.path.as_ref());
             let by_path = ids.iter().filter(|id| path(id).is_some_and(|p| p.matches(&normal_path(url.path))));
             let best = by_path.rev().max_by_key(|id| path(id).map_or(0, Pattern::literals));
             if let Some(id) = best.or_else(|| ids.iter().find(|id| path(id).is_none())) {

@@ -6,6 +6,7 @@ use super::names::NameIndex;
 use super::pattern::Pattern;
 use super::purpose::{Purpose, PurposeSet};
 use super::requests::{RequestFacts, RequestIndex, RequestRule, RequestShape};
+use super::sources::{CspOptions, SourceLists};
 use super::url::{Url, normal_path};
 use super::verdict::{Mode, Rule, Verdict};
 
@@ -90,6 +91,9 @@ pub struct SiteOptions {
     pub validity: u64,
     pub lifetimes: CookieLifetimes,
     pub shares: Vec<ShareLink>,
+    pub csp: CspOptions,
+    /// Whether withdrawal also asks the browser to erase all that the site stored by script.
+    pub clear_site_data: bool,
 }
 
 /// The operator's own rules, in the order they were written.
@@ -106,6 +110,8 @@ pub struct OperatorRules {
 #[derive(Debug)]
 pub struct Site {
     pub options: SiteOptions,
+    /// Whom its pages may contact.
+    pub sources: SourceLists,
     cookies: NameIndex,
     cookie_rules: Vec<Rule>,
     requests: RequestIndex,
@@ -116,9 +122,10 @@ pub struct Site {
 }
 
 impl Site {
-    pub fn new(options: SiteOptions, rules: OperatorRules) -> Self {
+    pub fn new(options: SiteOptions, rules: OperatorRules, catalog: &Catalog) -> Self {
         let (names, cookie_rules): (Vec<_>, Vec<_>) = rules.cookies.into_iter().unzip();
         let (shapes, request_rules): (Vec<_>, Vec<_>) = rules.requests.into_iter().unzip();
+        let ruled_hosts: Vec<_> = rules.hosts.iter().map(|(host, path, _)| (host.clone(), path.clone())).collect();
         let mut hosts = HostMap::<Vec<usize>>::default();
         let mut host_rules = Vec::new();
         for (id, (host, path, rule)) in rules.hosts.into_iter().enumerate() {
@@ -129,7 +136,7 @@ impl Site {
         for pattern in options.hosts.iter().filter(|pattern| **pattern != HostPattern::Any) {
             *own_hosts.entry(pattern.clone()) = true;
         }
-        Site {
+        let site = Site {
             cookies: NameIndex::new(&names),
             cookie_rules,
             requests: RequestIndex::new(shapes),
@@ -137,8 +144,11 @@ impl Site {
             hosts,
             host_rules,
             own_hosts,
+            sources: SourceLists::default(),
             options,
-        }
+        };
+        let sources = SourceLists::new(&site, catalog, &ruled_hosts);
+        Site { sources, ..site }
     }
 
     /// The verdict on a cookie called `name` when `granted` holds at `host`.
@@ -186,7 +196,7 @@ impl Site {
         self.own_hosts.get(host).is_some()
     }
 
-    fn operator_host(&self, host: &Host, path: &[u8]) -> Option<&Rule> {
+    pub(super) fn operator_host(&self, host: &Host, path: &[u8]) -> Option<&Rule> {
         let mut rules = self.hosts.matches(host).flatten().filter_map(|id| self.host_rules.get(*id));
         rules.find(|(pattern, _)| pattern.as_str() == "*" || pattern.matches(&normal_path(path))).map(|(_, rule)| rule)
     }
