@@ -7,6 +7,7 @@ mod block;
 mod cache;
 mod change;
 mod cookie;
+pub mod csp;
 mod date;
 mod expire;
 pub mod html;

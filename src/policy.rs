@@ -15,6 +15,7 @@ mod requests;
 mod resource;
 mod ruleset;
 mod site;
+mod sources;
 mod url;
 mod verdict;
 
@@ -29,5 +30,6 @@ pub use ruleset::Ruleset;
 pub use site::{
     CookieLifetimes, Jurisdiction, OperatorRules, ShareEvent, ShareLink, Site, SiteOptions, UnknownCookies,
 };
+pub use sources::{CspHost, CspMode, CspOptions, SourceLists};
 pub use url::{Url, decode_percent, normal_path, query_pairs, split_query};
 pub use verdict::{Mode, Origin, Rule, Verdict};

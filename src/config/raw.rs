@@ -90,6 +90,10 @@ pub(super) struct Site {
     pub storage: Vec<Spanned<NameRule>>,
     pub tracker: Vec<Spanned<Tracker>>,
     pub share: Vec<Spanned<Share>>,
+    pub csp: Option<Text>,
+    pub csp_hosts: Vec<Text>,
+    pub csp_vendors: Option<Vec<Text>>,
+    pub clear_site_data: bool,
 }
 
 #[derive(Default, Deserialize)]

@@ -7,6 +7,7 @@ use super::names::NameIndex;
 use super::pattern::Pattern;
 use super::purpose::{Purpose, PurposeSet};
 use super::requests::{RequestFacts, RequestIndex, RequestRule, RequestShape};
+use super::sources::{CspOptions, SourceLists};
 use super::url::{Url, normal_path};
 use super::verdict::{Mode, Rule, Verdict};
 
@@ -91,6 +92,9 @@ pub struct SiteOptions {
     pub validity: u64,
     pub lifetimes: CookieLifetimes,
     pub shares: Vec<ShareLink>,
+    pub csp: CspOptions,
+    /// Whether withdrawal also asks the browser to erase all that the site stored by script.
+    pub clear_site_data: bool,
 }
 
 /// The operator's own rules, in the order they were written.
@@ -109,6 +113,8 @@ pub struct OperatorRules {
 #[derive(Debug)]
 pub struct Site {
     pub options: SiteOptions,
+    /// Whom its pages may contact.
+    pub sources: SourceLists,
     cookies: NameIndex,
     cookie_rules: Vec<(Pattern, Rule)>,
     storage_rules: Vec<(Pattern, Rule)>,
@@ -121,13 +127,14 @@ pub struct Site {
 }
 
 impl Site {
-    pub fn new(options: SiteOptions, rules: OperatorRules) -> Self {
+    pub fn new(options: SiteOptions, rules: OperatorRules, catalog: &Catalog) -> Self {
         let (shapes, request_rules): (Vec<_>, Vec<_>) = rules.requests.into_iter().unzip();
         let named = rules.hosts.iter().filter_map(|(host, ..)| match host {
             HostPattern::Exact(host) | HostPattern::Below(host) => Some(&**host),
             HostPattern::Any => None,
         });
         let mentions = Mentions::new(named);
+        let ruled_hosts: Vec<_> = rules.hosts.iter().map(|(host, path, _)| (host.clone(), path.clone())).collect();
         let mut hosts = HostMap::<Vec<usize>>::default();
         for (id, (host, ..)) in rules.hosts.iter().enumerate() {
             hosts.entry(host.clone()).push(id);
@@ -136,7 +143,7 @@ impl Site {
         for pattern in options.hosts.iter().filter(|pattern| **pattern != HostPattern::Any) {
             *own_hosts.entry(pattern.clone()) = true;
         }
-        Site {
+        let site = Site {
             cookies: NameIndex::new(rules.cookies.iter().map(|(name, _)| name)),
             cookie_rules: rules.cookies,
             storage_rules: rules.storage,
@@ -146,8 +153,11 @@ impl Site {
             host_rules: rules.hosts,
             own_hosts,
             mentions,
+            sources: SourceLists::default(),
             options,
-        }
+        };
+        let sources = SourceLists::new(&site, catalog, &ruled_hosts);
+        Site { sources, ..site }
     }
 
     /// The verdict on a cookie called `name` when `granted` holds at `host`.
@@ -201,7 +211,7 @@ impl Site {
         self.own_hosts.get(host).is_some()
     }
 
-    fn operator_host(&self, host: &Host, path: &[u8]) -> Option<&Rule> {
+    pub(super) fn operator_host(&self, host: &Host, path: &[u8]) -> Option<&Rule> {
         let mut rules = self.hosts.matches(host).flatten().filter_map(|id| self.host_rules.get(*id));
         let here = |pattern: &Pattern| pattern.as_str() == "*" || pattern.matches(&normal_path(path));
         rules.find(|(_, pattern, _)| here(pattern)).map(|(.., rule)| rule)
