@@ -147,6 +147,12 @@ impl Catalog {
         own.or_else(|| self.fallback.as_ref()?.vendor(id))
     }
 
+    /// As [`Catalog::vendor`], by the name that rules carry.
+    pub fn vendor_named(&self, name: &str) -> Option<&Vendor> {
+        let own = self.vendors.iter().find(|vendor| &*vendor.name == name);
+        own.or_else(|| self.fallback.as_ref()?.vendor_named(name))
+    }
+
     /// Every host with its vendor, those of the catalog behind this one last.
     pub fn host_facts(&self) -> Vec<(&Vendor, &HostFact)> {
         let own = self.host_facts.iter();
