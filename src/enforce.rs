@@ -9,6 +9,7 @@ mod change;
 mod cookie;
 mod date;
 mod expire;
+pub mod html;
 mod judge;
 mod link;
 mod list;
