@@ -1,7 +1,9 @@
-//! What a rewriter of pages needs to know besides HTML: how bodies are coded.
+//! What a rewriter of pages needs to know besides HTML: how bodies are coded, how bytes are characters.
 
+mod charset;
 mod codec;
 
+pub use charset::{Charset, CharsetCheck};
 pub use codec::{
     Coding, DecodeError, Decoder, EncodeError, Encoder, MAX_DECODED, UPSTREAM_ACCEPT_ENCODING, Unsupported,
     content_coding, negotiate,
