@@ -1,10 +1,13 @@
-//! What a rewriter of pages needs to know besides HTML: how bodies are coded, how bytes are characters.
+//! What a rewriter of pages needs to know besides HTML: how bodies are coded, how bytes are characters, where style
+//! sheets name URLs.
 
 mod charset;
 mod codec;
+mod css;
 
 pub use charset::{Charset, CharsetCheck};
 pub use codec::{
     Coding, DecodeError, Decoder, EncodeError, Encoder, MAX_DECODED, UPSTREAM_ACCEPT_ENCODING, Unsupported,
     content_coding, negotiate,
 };
+pub use css::{NEUTRAL, neutralise};
