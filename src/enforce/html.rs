@@ -1,9 +1,10 @@
 //! What a rewriter of pages needs to know besides HTML: how bodies are coded, how bytes are characters, where style
-//! sheets name URLs.
+//! sheets and `srcset` name URLs.
 
 mod charset;
 mod codec;
 mod css;
+mod srcset;
 
 pub use charset::{Charset, CharsetCheck};
 pub use codec::{
@@ -11,3 +12,4 @@ pub use codec::{
     content_coding, negotiate,
 };
 pub use css::{NEUTRAL, neutralise};
+pub use srcset::without_denied;
