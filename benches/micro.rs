@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use consentry::config::{self, built_in_catalog};
 use consentry::consent::{OwnCookie, resolve};
+use consentry::enforce::html::{Coding, DecodeError, Decoder, Encoder, MAX_DECODED, neutralise};
 use consentry::enforce::{Edit, Judge, ResponseFacts, Tally, cap_lifetime, edit_cookie, edit_request, edit_response};
 use consentry::policy::{Host, NameIndex, Pattern, PurposeSet, RequestFacts, Ruleset};
 use divan::{Bencher, black_box};
@@ -201,5 +202,69 @@ mod requests {
                 RequestFacts { method: "GET", path: black_box(path.as_bytes()), query: query.as_bytes(), body: None };
             catalog.request(&facts).known().map(|rule| rule.purpose)
         });
+    }
+}
+
+/// A page of 60 KiB as it comes from an upstream and goes to a client.
+#[divan::bench_group]
+mod bodies {
+    use super::*;
+
+    const CODINGS: [&str; 3] = ["zstd", "gzip", "br"];
+
+    fn coding(name: &str) -> Coding {
+        let coding = consentry::enforce::html::content_coding([name.as_bytes()]);
+        coding.unwrap_or_else(|_| std::process::abort())
+    }
+
+    /// Neither all the same nor all different, as lists of goods are.
+    fn page() -> Vec<u8> {
+        let mut page = String::new();
+        for number in 1_u64.. {
+            let hash = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let (id, name, price) = (hash >> 40, hash >> 24, hash % 997);
+            page += &format!(
+                "<li class=\"item\"><a href=\"/p/{id:x}\"><img src=\"/i/{id:x}.jpg\" alt=\"\">{name:x}</a> {price} €</li>\n"
+            );
+            if page.len() >= 60 * 1024 {
+                break;
+            }
+        }
+        page.into_bytes()
+    }
+
+    fn encoded(coding: Coding, page: &[u8]) -> Option<Vec<u8>> {
+        let (mut encoder, mut body) = (Encoder::new(coding)?, Vec::new());
+        encoder.encode(page, &mut body).and_then(|()| encoder.finish(&mut body)).ok()?;
+        Some(body)
+    }
+
+    #[divan::bench(args = CODINGS)]
+    fn encode(bencher: Bencher, name: &str) {
+        let (coding, page) = (coding(name), page());
+        bencher.bench(|| encoded(coding, black_box(&page)));
+    }
+
+    #[divan::bench(args = CODINGS)]
+    fn decode(bencher: Bencher, name: &str) {
+        let coding = coding(name);
+        let body = encoded(coding, &page()).unwrap_or_else(|| std::process::abort());
+        bencher.bench(|| {
+            let mut length = 0;
+            let mut decoder = Decoder::new(coding, MAX_DECODED)?;
+            let sink = |piece: &[u8]| -> Result<(), DecodeError> {
+                length += piece.len();
+                Ok(())
+            };
+            decoder.decode(black_box(&body), sink).and_then(|()| decoder.finish()).ok()?;
+            Some(length)
+        });
+    }
+
+    #[divan::bench]
+    fn style_sheet_of_8_kib(bencher: Bencher) {
+        let rule = "a.b > c { color: red; background: url(/own/image.png) no-repeat; margin: 0 auto }\n";
+        let sheet = rule.repeat(100);
+        bencher.bench(|| neutralise(black_box(&sheet), &mut |url| url.contains("tracker")));
     }
 }
