@@ -5,23 +5,27 @@
 //! panic on any input; a test holds that.
 
 mod catalog;
+mod filters;
 mod hosts;
 mod literals;
 mod names;
 mod pattern;
 mod purpose;
 mod requests;
+mod resource;
 mod ruleset;
 mod site;
 mod url;
 mod verdict;
 
 pub use catalog::{Catalog, CatalogBuilder, ClickId, CookieFact, HostFact, StorageFact, Vendor, VendorId};
+pub use filters::{FilterList, Filters};
 pub use hosts::{Host, HostMap, HostPattern};
 pub use names::NameIndex;
 pub use pattern::{Pattern, PatternError};
 pub use purpose::{Purpose, PurposeSet, Purposes, TooManyPurposes};
 pub use requests::{QueryShape, RequestFacts, RequestRule, RequestShape};
+pub use resource::ResourceKind;
 pub use ruleset::Ruleset;
 pub use site::{
     CookieLifetimes, Jurisdiction, OperatorRules, ShareEvent, ShareLink, Site, SiteOptions, UnknownCookies,

@@ -19,6 +19,8 @@ mod configuration;
 mod consent;
 #[path = "promises/demo.rs"]
 mod demo;
+#[path = "promises/filter_lists.rs"]
+mod filter_lists;
 #[path = "promises/hardening.rs"]
 mod hardening;
 #[path = "promises/lifecycle.rs"]

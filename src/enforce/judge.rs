@@ -3,7 +3,9 @@
 use http::HeaderMap;
 
 use crate::consent::cookie_pairs;
-use crate::policy::{Catalog, Host, Mode, Purpose, PurposeSet, RequestFacts, RequestRule, Rule, Site, Url, Verdict};
+use crate::policy::{
+    Catalog, Host, Mode, Purpose, PurposeSet, RequestFacts, RequestRule, ResourceKind, Rule, Site, Url, Verdict,
+};
 
 /// All that a verdict depends on: one site of one ruleset, and what the visitor granted.
 #[derive(Clone, Copy)]
@@ -31,10 +33,10 @@ impl<'r> Judge<'r> {
         self.site.request(self.catalog, self.host, request).map(|rule| self.verdict(rule))
     }
 
-    /// The verdict on a URL that a response names; `None` if no rule knows it.
-    pub fn url(&self, text: &[u8]) -> Option<Verdict<'r>> {
+    /// The verdict on a URL that a response names, to be fetched as `kind`; `None` if no rule knows it.
+    pub fn url(&self, text: &[u8], kind: ResourceKind) -> Option<Verdict<'r>> {
         let url = Url::parse(text)?;
-        self.site.url(self.catalog, self.host, &url).map(|rule| self.verdict(rule))
+        self.site.url(self.catalog, self.host, &url, kind).map(|rule| self.verdict(rule))
     }
 
     /// The verdict on a query parameter; `None` if it identifies nobody.

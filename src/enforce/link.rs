@@ -1,26 +1,46 @@
 //! Response fields that make a browser contact somebody: `Link`, reporting, redirects.
 
 use super::list::{Edit, comma_members, retain};
+use crate::policy::ResourceKind;
 
-/// Relations that make a browser fetch or connect (HTML, section 4.6.7).
-const FETCHING: [&[u8]; 10] = [
-    b"preload",
-    b"modulepreload",
-    b"prefetch",
-    b"preconnect",
-    b"dns-prefetch",
-    b"prerender",
-    b"stylesheet",
-    b"icon",
-    b"next",
-    b"manifest",
+/// Relations that make a browser fetch or connect (HTML, section 4.6.7), and what they fetch.
+const FETCHING: [(&[u8], ResourceKind); 10] = [
+    (b"preload", ResourceKind::Other),
+    (b"modulepreload", ResourceKind::Script),
+    (b"prefetch", ResourceKind::Other),
+    (b"preconnect", ResourceKind::Other),
+    (b"dns-prefetch", ResourceKind::Other),
+    (b"prerender", ResourceKind::Document),
+    (b"stylesheet", ResourceKind::Stylesheet),
+    (b"icon", ResourceKind::Image),
+    (b"next", ResourceKind::Document),
+    (b"manifest", ResourceKind::Other),
+];
+
+/// What `as` may say of a resource that is fetched ahead (HTML, section 4.2.4.3; Fetch, section 2.2.5).
+const DESTINATIONS: [(&[u8], ResourceKind); 14] = [
+    (b"script", ResourceKind::Script),
+    (b"worker", ResourceKind::Script),
+    (b"sharedworker", ResourceKind::Script),
+    (b"serviceworker", ResourceKind::Script),
+    (b"style", ResourceKind::Stylesheet),
+    (b"image", ResourceKind::Image),
+    (b"font", ResourceKind::Font),
+    (b"audio", ResourceKind::Media),
+    (b"video", ResourceKind::Media),
+    (b"track", ResourceKind::Media),
+    (b"fetch", ResourceKind::Fetch),
+    (b"document", ResourceKind::Frame),
+    (b"object", ResourceKind::Object),
+    (b"embed", ResourceKind::Object),
 ];
 
 /// A `Link` value without the links that make a browser contact what `denied` names (RFC 8288, section 3).
-pub(super) fn filter_link(value: &[u8], mut denied: impl FnMut(&[u8]) -> bool) -> Edit {
+pub(super) fn filter_link(value: &[u8], mut denied: impl FnMut(&[u8], ResourceKind) -> bool) -> Edit {
     retain(value, b',', comma_members(value), |link| {
         // What is no link makes no browser fetch anything.
-        split_link(link).is_none_or(|(target, parameters)| !(fetches(parameters) && denied(target)))
+        split_link(link)
+            .is_none_or(|(target, parameters)| !fetched(parameters).is_some_and(|kind| denied(target, kind)))
     })
 }
 
@@ -31,34 +51,52 @@ fn split_link(link: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((link.get(..end)?, link.get(end + 1..)?))
 }
 
-fn fetches(parameters: &[u8]) -> bool {
-    parameters.split(|b| *b == b';').any(|parameter| {
+/// What a link with these parameters makes a browser fetch; `None` if nothing.
+fn fetched(parameters: &[u8]) -> Option<ResourceKind> {
+    let mut kind = None;
+    let mut destination = None;
+    let mut ahead = false;
+    for parameter in parameters.split(|b| *b == b';') {
         let equals = memchr::memchr(b'=', parameter).unwrap_or(parameter.len());
         let (name, value) = parameter.split_at_checked(equals).unwrap_or((parameter, b""));
-        let relations = value.split(|b| b.is_ascii_whitespace() || matches!(b, b'"' | b'='));
-        let fetching = |relation: &[u8]| FETCHING.iter().any(|known| known.eq_ignore_ascii_case(relation));
-        name.trim_ascii().eq_ignore_ascii_case(b"rel") && relations.into_iter().any(fetching)
-    })
+        let mut words = value.split(|b| b.is_ascii_whitespace() || matches!(b, b'"' | b'='));
+        let name = name.trim_ascii();
+        if name.eq_ignore_ascii_case(b"as") {
+            destination = destination.or(words.find_map(|word| lookup(&DESTINATIONS, word)));
+        } else if name.eq_ignore_ascii_case(b"rel") {
+            for relation in words {
+                ahead |=
+                    [&b"preload"[..], b"modulepreload", b"prefetch"].iter().any(|r| r.eq_ignore_ascii_case(relation));
+                // Of several relations, one that knows what it fetches says more.
+                kind = kind.filter(|known| *known != ResourceKind::Other).or(lookup(&FETCHING, relation)).or(kind);
+            }
+        }
+    }
+    kind.map(|kind| destination.filter(|_| ahead).unwrap_or(kind))
+}
+
+fn lookup(words: &[(&[u8], ResourceKind)], word: &[u8]) -> Option<ResourceKind> {
+    words.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, kind)| *kind)
 }
 
 /// A `Reporting-Endpoints` value without the endpoints that `denied` names (Reporting API, section 3.3).
-pub(super) fn filter_reporting_endpoints(value: &[u8], mut denied: impl FnMut(&[u8]) -> bool) -> Edit {
+pub(super) fn filter_reporting_endpoints(value: &[u8], mut denied: impl FnMut(&[u8], ResourceKind) -> bool) -> Edit {
     retain(value, b',', comma_members(value), |endpoint| {
         let mut quoted = endpoint.split(|b| *b == b'"');
-        quoted.nth(1).is_none_or(|url| !denied(url))
+        quoted.nth(1).is_none_or(|url| !denied(url, ResourceKind::Ping))
     })
 }
 
 /// A `Report-To` value, a list of JSON objects (Reporting API, 2018 draft), without groups that report to what `denied`
 /// names. Browsers ignore what is not such a list.
-pub(super) fn filter_report_to(value: &[u8], mut denied: impl FnMut(&[u8]) -> bool) -> Edit {
+pub(super) fn filter_report_to(value: &[u8], mut denied: impl FnMut(&[u8], ResourceKind) -> bool) -> Edit {
     let list = [b"[", value, b"]"].concat();
     let Ok(mut groups) = serde_json::from_slice::<Vec<serde_json::Value>>(&list) else { return Edit::Unchanged };
     let before = groups.len();
     groups.retain(|group| {
         let endpoints = group.get("endpoints").and_then(|list| list.as_array());
         let urls = endpoints.into_iter().flatten().filter_map(|endpoint| endpoint.get("url")?.as_str());
-        !urls.into_iter().any(|url| denied(url.as_bytes()))
+        !urls.into_iter().any(|url| denied(url.as_bytes(), ResourceKind::Ping))
     });
     if groups.len() == before {
         return Edit::Unchanged;
@@ -85,7 +123,7 @@ pub(super) fn refresh_target(value: &[u8]) -> Option<&[u8]> {
 mod tests {
     use super::*;
 
-    fn denied(url: &[u8]) -> bool {
+    fn denied(url: &[u8], _: ResourceKind) -> bool {
         memchr::memmem::find(url, b"t.example").is_some()
     }
 
@@ -109,6 +147,25 @@ mod tests {
             ("garbage", "unchanged"),
         ] {
             assert_eq!(text(filter_link(value.as_bytes(), denied)), left, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_a_link_fetches_is_told_by_its_relation_and_destination() {
+        for (parameters, kind) in [
+            ("; rel=preload; as=script", Some(ResourceKind::Script)),
+            ("; as=\"image\"; REL=\"preload\"", Some(ResourceKind::Image)),
+            ("; rel=preload", Some(ResourceKind::Other)),
+            ("; rel=preload; as=unheard-of", Some(ResourceKind::Other)),
+            ("; rel=modulepreload", Some(ResourceKind::Script)),
+            ("; rel=stylesheet; as=image", Some(ResourceKind::Stylesheet)),
+            ("; rel=\"preconnect stylesheet\"", Some(ResourceKind::Stylesheet)),
+            ("; rel=\"stylesheet preconnect\"", Some(ResourceKind::Stylesheet)),
+            ("; rel=prefetch; as=fetch", Some(ResourceKind::Fetch)),
+            ("; rel=canonical; as=script", None),
+            ("; title=preload", None),
+        ] {
+            assert_eq!(fetched(parameters.as_bytes()), kind, "{parameters}");
         }
     }
 

@@ -11,7 +11,7 @@ use super::link::{filter_link, filter_report_to, filter_reporting_endpoints, ref
 use super::list::Edit;
 use super::query::strip_parameters;
 use super::set_cookie::{SetCookie, cap_lifetime};
-use crate::policy::{Host, Purpose, PurposeSet, Url, decode_percent, query_pairs};
+use crate::policy::{Host, Purpose, PurposeSet, ResourceKind, Url, decode_percent, query_pairs};
 
 /// What the edits of a response depend on, beside the verdicts.
 pub struct ResponseFacts<'a> {
@@ -91,7 +91,7 @@ pub fn edit_response(judge: &Judge<'_>, facts: &ResponseFacts<'_>, tally: &mut T
         consent_shows = edit_set_cookies(judge, facts, tally, &mut changes);
     }
     if present.link {
-        let denied = |url: &[u8]| denies(judge, url, tally);
+        let denied = |url: &[u8], kind| denies(judge, url, kind, tally);
         edit_values(facts.headers, LINK, denied, |value, denied| filter_link(value, denied), &mut changes);
     }
     if present.location {
@@ -99,7 +99,7 @@ pub fn edit_response(judge: &Judge<'_>, facts: &ResponseFacts<'_>, tally: &mut T
     }
     if present.refresh {
         let target = facts.headers.get(REFRESH).and_then(|value| refresh_target(value.as_bytes()));
-        if target.is_some_and(|url| denies(judge, url, tally)) {
+        if target.is_some_and(|url| denies(judge, url, ResourceKind::Document, tally)) {
             changes.push(HeaderChange::remove(REFRESH));
         }
     }
@@ -186,15 +186,15 @@ fn wants_expiries(facts: &ResponseFacts<'_>) -> bool {
     facts.status >= 200 && to_a_page && facts.request.contains_key(http::header::COOKIE)
 }
 
-fn denies(judge: &Judge<'_>, url: &[u8], tally: &mut Tally) -> bool {
-    judge.url(url).is_some_and(|verdict| tally.count(Direction::Header, &verdict))
+fn denies(judge: &Judge<'_>, url: &[u8], kind: ResourceKind, tally: &mut Tally) -> bool {
+    judge.url(url, kind).is_some_and(|verdict| tally.count(Direction::Header, &verdict))
 }
 
 fn edit_values(
     headers: &HeaderMap,
     name: HeaderName,
-    mut denied: impl FnMut(&[u8]) -> bool,
-    filter: impl Fn(&[u8], &mut dyn FnMut(&[u8]) -> bool) -> Edit,
+    mut denied: impl FnMut(&[u8], ResourceKind) -> bool,
+    filter: impl Fn(&[u8], &mut dyn FnMut(&[u8], ResourceKind) -> bool) -> Edit,
     changes: &mut Vec<HeaderChange>,
 ) {
     let lines = headers.get_all(&name);
@@ -214,7 +214,7 @@ fn edit_values(
 /// our own page. A redirect elsewhere loses its click ids.
 fn edit_location(judge: &Judge<'_>, facts: &ResponseFacts<'_>, tally: &mut Tally, changes: &mut Vec<HeaderChange>) {
     let Some(location) = facts.headers.get(LOCATION).map(HeaderValue::as_bytes) else { return };
-    let replacement = if denies(judge, location, tally) {
+    let replacement = if denies(judge, location, ResourceKind::Document, tally) {
         let own = || facts.blocked_path.as_bytes().to_vec();
         Some(onward_target(judge, location).unwrap_or_else(own))
     } else {
@@ -262,10 +262,10 @@ fn edit_features(judge: &Judge<'_>, headers: &HeaderMap, tally: &mut Tally, chan
     let forget = br#"{"report_to":"default","max_age":0}"#;
     changes.extend(removable(&["nel"], analytics).into_iter().map(|name| HeaderChange::set(name, forget.to_vec())));
     let verdict = judge.inherent(analytics);
-    let mut denied = |url: &[u8]| {
+    let mut denied = |url: &[u8], kind| {
         let host = Url::parse(url).and_then(|url| url.host);
         let foreign = host.is_some_and(|host| host.registrable_domain() != judge.host.registrable_domain());
-        denies(judge, url, tally) || (foreign && tally.count(Direction::Header, &verdict))
+        denies(judge, url, kind, tally) || (foreign && tally.count(Direction::Header, &verdict))
     };
     let report_to = HeaderName::from_static("report-to");
     edit_values(headers, report_to, &mut denied, |value, denied| filter_report_to(value, denied), changes);
