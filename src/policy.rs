@@ -8,6 +8,7 @@ mod catalog;
 mod filters;
 mod hosts;
 mod literals;
+mod mentions;
 mod names;
 mod pattern;
 mod purpose;
@@ -15,6 +16,7 @@ mod requests;
 mod resource;
 mod ruleset;
 mod site;
+mod sources;
 mod url;
 mod verdict;
 
@@ -29,6 +31,8 @@ pub use resource::ResourceKind;
 pub use ruleset::Ruleset;
 pub use site::{
     CookieLifetimes, Jurisdiction, OperatorRules, ShareEvent, ShareLink, Site, SiteOptions, UnknownCookies,
+    Unrewritable,
 };
+pub use sources::{CspHost, CspMode, CspOptions, SourceLists};
 pub use url::{Url, decode_percent, normal_path, query_pairs, split_query};
 pub use verdict::{Mode, Origin, Rule, Verdict};

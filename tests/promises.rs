@@ -21,6 +21,8 @@ mod consent;
 mod demo;
 #[path = "promises/filter_lists.rs"]
 mod filter_lists;
+#[path = "promises/gate.rs"]
+mod gate;
 #[path = "promises/hardening.rs"]
 mod hardening;
 #[path = "promises/lifecycle.rs"]

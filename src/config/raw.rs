@@ -92,12 +92,18 @@ pub(super) struct Site {
     pub unknown_cookies: Option<Text>,
     pub signals: Vec<Text>,
     pub validity_days: Option<Spanned<u64>>,
+    pub on_unrewritable: Option<Text>,
+    pub lazy_attributes: Vec<Text>,
     pub max_age_days: BTreeMap<Text, Spanned<u64>>,
     pub purpose: Vec<Spanned<Purpose>>,
     pub cookie: Vec<Spanned<NameRule>>,
     pub storage: Vec<Spanned<NameRule>>,
     pub tracker: Vec<Spanned<Tracker>>,
     pub share: Vec<Spanned<Share>>,
+    pub csp: Option<Text>,
+    pub csp_hosts: Vec<Text>,
+    pub csp_vendors: Option<Vec<Text>>,
+    pub clear_site_data: bool,
 }
 
 #[derive(Default, Deserialize)]

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use toml::Spanned;
 
 use super::check::{Check, Text};
+use super::csp::csp;
 use super::diagnostic::{Diagnostic, LineIndex};
 use super::rules::{cookie_rules, share_link, storage_rules, tracker_rules};
 use super::{Config, ConsentSettings, FileSet, Limits, Listen, Server, SiteConfig, UpstreamAddress, UpstreamScheme};
@@ -16,8 +17,8 @@ use super::{catalog, filter_lists, raw};
 use crate::consent::OwnCookie;
 use crate::consent::signal::FORMATS;
 use crate::policy::{
-    CookieLifetimes, Host, HostPattern, Jurisdiction, Mode, OperatorRules, Purpose, PurposeSet, Purposes, SiteOptions,
-    UnknownCookies,
+    Catalog, CookieLifetimes, Host, HostPattern, Jurisdiction, Mode, OperatorRules, Purpose, PurposeSet, Purposes,
+    SiteOptions, UnknownCookies, Unrewritable,
 };
 
 const DAY: u64 = 86_400;
@@ -56,7 +57,7 @@ pub(super) fn validate(
     let limits = limits(&mut check, raw.limits);
     let consent = consent(&mut check, raw.consent, files);
     let filter_lists = filter_lists::read(&mut check, raw.filter_list, files);
-    let mut sites = sites(&mut check, raw.site, &consent, files);
+    let mut sites = sites(&mut check, raw.site, Shared { consent: &consent, catalog: &catalog }, files);
     sites.iter_mut().for_each(|site| site.rules.filter_lists.clone_from(&filter_lists));
     Some(Config {
         listen: listen?,
@@ -245,10 +246,17 @@ fn signing_key(check: &mut Check<'_>, path: &Text, files: &mut FileSet<'_>) -> O
     }
 }
 
+/// What the settings of all sites refer to.
+#[derive(Clone, Copy)]
+struct Shared<'a> {
+    consent: &'a ConsentSettings,
+    catalog: &'a Catalog,
+}
+
 fn sites(
     check: &mut Check<'_>,
     raw: Vec<Spanned<raw::Site>>,
-    consent: &ConsentSettings,
+    shared: Shared<'_>,
     files: &mut FileSet<'_>,
 ) -> Vec<SiteConfig> {
     if raw.is_empty() {
@@ -280,7 +288,7 @@ fn sites(
             }
         }
         let hosts = patterns.into_iter().map(|(pattern, _)| pattern).collect();
-        sites.extend(one_site(check, site, &span, name, hosts, consent, files));
+        sites.extend(one_site(check, site, &span, name, hosts, shared, files));
     }
     sites
 }
@@ -325,7 +333,7 @@ fn one_site(
     span: &Range<usize>,
     name: String,
     hosts: Vec<HostPattern>,
-    consent: &ConsentSettings,
+    shared: Shared<'_>,
     files: &mut FileSet<'_>,
 ) -> Option<SiteConfig> {
     if raw.upstream.is_empty() {
@@ -348,8 +356,10 @@ fn one_site(
         [("opt-in", Jurisdiction::OptIn), ("opt-out", Jurisdiction::OptOut), ("notice", Jurisdiction::Notice)];
     let unknown =
         [("block", UnknownCookies::Block), ("report", UnknownCookies::Report), ("allow", UnknownCookies::Allow)];
+    let unrewritable = [("pass", Unrewritable::Pass), ("refuse", Unrewritable::Refuse)];
     let (purposes, gpc_caps) = site_purposes(check, &raw.purpose);
     check.offered = Some(purposes);
+    let csp = csp(check, &raw, shared.consent, shared.catalog);
     let options = SiteOptions {
         name: name.into(),
         hosts,
@@ -362,13 +372,30 @@ fn one_site(
         validity: check.number(raw.validity_days, 180, 1..=3650) * DAY,
         lifetimes: lifetimes(check, raw.max_age_days),
         shares: raw.share.iter().filter_map(|share| share_link(check, share)).collect(),
+        on_unrewritable: check.choice(raw.on_unrewritable.as_ref(), &unrewritable).unwrap_or_default(),
+        lazy_attributes: lazy_attributes(check, &raw.lazy_attributes),
+        csp,
+        clear_site_data: raw.clear_site_data,
     };
-    let cookies = cookie_rules(check, raw.cookie, consent);
+    let cookies = cookie_rules(check, raw.cookie, shared.consent);
     let storage = storage_rules(check, raw.storage);
-    let (requests, hosts) = tracker_rules(check, raw.tracker, consent);
+    let (requests, hosts) = tracker_rules(check, raw.tracker, shared.consent);
     check.offered = None;
     let rules = OperatorRules { cookies, storage, requests, hosts, filter_lists: Vec::new() };
     Some(SiteConfig { options, rules, upstreams, ca: ca.map(Into::into) })
+}
+
+/// Names of attributes from which scripts take addresses.
+fn lazy_attributes(check: &mut Check<'_>, names: &[Text]) -> Vec<Box<str>> {
+    let plain = |name: &str| {
+        let rest = name.strip_prefix("data-").unwrap_or_default();
+        !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    for name in names.iter().filter(|name| !plain(name.get_ref())) {
+        let message = format!("`{}` is no attribute that scripts take addresses from", name.get_ref());
+        check.error(name.span(), message, "write it as pages do, in small letters: `data-src`, `data-srcset`");
+    }
+    names.iter().map(|name| name.get_ref().as_str().into()).collect()
 }
 
 fn upstream(check: &mut Check<'_>, text: &Text) -> Option<UpstreamAddress> {

@@ -35,8 +35,19 @@ impl<'r> Judge<'r> {
 
     /// The verdict on a URL that a response names, to be fetched as `kind`; `None` if no rule knows it.
     pub fn url(&self, text: &[u8], kind: ResourceKind) -> Option<Verdict<'r>> {
-        let url = Url::parse(text)?;
-        self.site.url(self.catalog, self.host, &url, kind).map(|rule| self.verdict(rule))
+        self.parsed_url(&Url::parse(text)?, kind)
+    }
+
+    /// As [`Judge::url`].
+    pub fn parsed_url(&self, url: &Url<'_>, kind: ResourceKind) -> Option<Verdict<'r>> {
+        self.site.url(self.catalog, self.host, url, kind).map(|rule| self.verdict(rule))
+    }
+
+    /// Calls `consider` with the verdict on each address that `text`, a script, names.
+    pub fn verdicts_in(&self, text: &[u8], consider: &mut dyn FnMut(Verdict<'r>)) {
+        self.site.addresses_in(self.catalog, text, &mut |address| {
+            self.url(address, ResourceKind::Script).into_iter().for_each(&mut *consider);
+        });
     }
 
     /// The verdict on a query parameter; `None` if it identifies nobody.
@@ -76,11 +87,18 @@ pub enum Direction {
     ResponseCookie,
     Parameter,
     Header,
+    /// Something that a page names.
+    Element,
 }
 
 impl Direction {
-    pub const ALL: [Direction; 4] =
-        [Direction::RequestCookie, Direction::ResponseCookie, Direction::Parameter, Direction::Header];
+    pub const ALL: [Direction; 5] = [
+        Direction::RequestCookie,
+        Direction::ResponseCookie,
+        Direction::Parameter,
+        Direction::Header,
+        Direction::Element,
+    ];
 }
 
 /// What followed from a verdict.

@@ -4,7 +4,7 @@ use super::list::{Edit, comma_members, retain};
 use crate::policy::ResourceKind;
 
 /// Relations that make a browser fetch or connect (HTML, section 4.6.7), and what they fetch.
-const FETCHING: [(&[u8], ResourceKind); 10] = [
+const FETCHING: [(&[u8], ResourceKind); 14] = [
     (b"preload", ResourceKind::Other),
     (b"modulepreload", ResourceKind::Script),
     (b"prefetch", ResourceKind::Other),
@@ -15,6 +15,10 @@ const FETCHING: [(&[u8], ResourceKind); 10] = [
     (b"icon", ResourceKind::Image),
     (b"next", ResourceKind::Document),
     (b"manifest", ResourceKind::Other),
+    (b"apple-touch-icon", ResourceKind::Image),
+    (b"apple-touch-icon-precomposed", ResourceKind::Image),
+    (b"mask-icon", ResourceKind::Image),
+    (b"compression-dictionary", ResourceKind::Other),
 ];
 
 /// What `as` may say of a resource that is fetched ahead (HTML, section 4.2.4.3; Fetch, section 2.2.5).
@@ -62,7 +66,7 @@ fn fetched(parameters: &[u8]) -> Option<ResourceKind> {
         let mut words = value.split(|b| b.is_ascii_whitespace() || matches!(b, b'"' | b'='));
         let name = name.trim_ascii();
         if name.eq_ignore_ascii_case(b"as") {
-            destination = destination.or(words.find_map(|word| lookup(&DESTINATIONS, word)));
+            destination = destination.or(words.find_map(destination_kind));
         } else if name.eq_ignore_ascii_case(b"rel") {
             for relation in words {
                 ahead |=
@@ -79,24 +83,34 @@ fn lookup(words: &[(&[u8], ResourceKind)], word: &[u8]) -> Option<ResourceKind> 
     words.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, kind)| *kind)
 }
 
+/// Whether a link of this relation makes a browser fetch or connect.
+pub(super) fn is_fetching(relation: &[u8]) -> bool {
+    lookup(&FETCHING, relation).is_some()
+}
+
+/// What `as` says a resource is; `None` for words that no browser knows.
+pub(super) fn destination_kind(word: &[u8]) -> Option<ResourceKind> {
+    lookup(&DESTINATIONS, word)
+}
+
 /// A `Reporting-Endpoints` value without the endpoints that `denied` names (Reporting API, section 3.3).
-pub(super) fn filter_reporting_endpoints(value: &[u8], mut denied: impl FnMut(&[u8], ResourceKind) -> bool) -> Edit {
+pub(super) fn filter_reporting_endpoints(value: &[u8], mut denied: impl FnMut(&[u8]) -> bool) -> Edit {
     retain(value, b',', comma_members(value), |endpoint| {
         let mut quoted = endpoint.split(|b| *b == b'"');
-        quoted.nth(1).is_none_or(|url| !denied(url, ResourceKind::Ping))
+        quoted.nth(1).is_none_or(|url| !denied(url))
     })
 }
 
 /// A `Report-To` value, a list of JSON objects (Reporting API, 2018 draft), without groups that report to what `denied`
 /// names. Browsers ignore what is not such a list.
-pub(super) fn filter_report_to(value: &[u8], mut denied: impl FnMut(&[u8], ResourceKind) -> bool) -> Edit {
+pub(super) fn filter_report_to(value: &[u8], mut denied: impl FnMut(&[u8]) -> bool) -> Edit {
     let list = [b"[", value, b"]"].concat();
     let Ok(mut groups) = serde_json::from_slice::<Vec<serde_json::Value>>(&list) else { return Edit::Unchanged };
     let before = groups.len();
     groups.retain(|group| {
         let endpoints = group.get("endpoints").and_then(|list| list.as_array());
         let urls = endpoints.into_iter().flatten().filter_map(|endpoint| endpoint.get("url")?.as_str());
-        !urls.into_iter().any(|url| denied(url.as_bytes(), ResourceKind::Ping))
+        !urls.into_iter().any(|url| denied(url.as_bytes()))
     });
     if groups.len() == before {
         return Edit::Unchanged;
@@ -123,7 +137,7 @@ pub(super) fn refresh_target(value: &[u8]) -> Option<&[u8]> {
 mod tests {
     use super::*;
 
-    fn denied(url: &[u8], _: ResourceKind) -> bool {
+    fn denied(url: &[u8]) -> bool {
         memchr::memmem::find(url, b"t.example").is_some()
     }
 
@@ -146,7 +160,7 @@ mod tests {
             ("<https://t.example/>; title=\"a, b\"; rel=\"x preload\"", "removed"),
             ("garbage", "unchanged"),
         ] {
-            assert_eq!(text(filter_link(value.as_bytes(), denied)), left, "{value}");
+            assert_eq!(text(filter_link(value.as_bytes(), |url, _| denied(url))), left, "{value}");
         }
     }
 

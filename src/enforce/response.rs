@@ -1,10 +1,11 @@
 //! What a response loses, and gains, on its way to the visitor.
 
-use http::header::{LINK, LOCATION, REFRESH, SET_COOKIE};
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY, LINK, LOCATION, REFRESH, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::cache::{is_explicitly_shared, is_targeted, keep_private, varies_by};
 use super::change::{HeaderChange, header_value};
+use super::csp::{add_policy, filter_report_uri};
 use super::expire::{ExpiryScope, expiries};
 use super::judge::{Direction, Judge, Tally};
 use super::link::{filter_link, filter_report_to, filter_reporting_endpoints, refresh_target};
@@ -31,6 +32,8 @@ pub struct ResponseFacts<'a> {
     pub consent_header: &'a str,
     /// Whether the request got here only because a purpose was granted.
     pub by_consent: bool,
+    /// Whether it is a page, whose content depends on consent.
+    pub is_page: bool,
 }
 
 /// At most so many cookies are deleted by one response.
@@ -48,6 +51,8 @@ struct Present {
     caching: bool,
     /// Reporting, client hints and advertising.
     features: bool,
+    /// Content Security Policy.
+    policies: bool,
 }
 
 impl Present {
@@ -63,6 +68,7 @@ impl Present {
                 "cache-control" => present.caching = true,
                 name if is_targeted(name) => present.caching = true,
                 "nel" | "report-to" | "reporting-endpoints" | "accept-ch" | "critical-ch" => present.features = true,
+                "content-security-policy" | "content-security-policy-report-only" => present.policies = true,
                 name if ADVERTISING.contains(&name) => present.features = true,
                 _ => {}
             }
@@ -91,8 +97,8 @@ pub fn edit_response(judge: &Judge<'_>, facts: &ResponseFacts<'_>, tally: &mut T
         consent_shows = edit_set_cookies(judge, facts, tally, &mut changes);
     }
     if present.link {
-        let denied = |url: &[u8], kind| denies(judge, url, kind, tally);
-        edit_values(facts.headers, LINK, denied, |value, denied| filter_link(value, denied), &mut changes);
+        let mut denied = |url: &[u8], kind| denies(judge, url, kind, tally);
+        edit_values(facts.headers, LINK, |value| filter_link(value, &mut denied), &mut changes);
     }
     if present.location {
         edit_location(judge, facts, tally, &mut changes);
@@ -106,11 +112,18 @@ pub fn edit_response(judge: &Judge<'_>, facts: &ResponseFacts<'_>, tally: &mut T
     if present.features {
         edit_features(judge, facts.headers, tally, &mut changes);
     }
+    if present.policies {
+        for name in [CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY] {
+            let mut denied = |url: &[u8]| denies_report(judge, url, tally);
+            edit_values(facts.headers, name, |value| filter_report_uri(value, &mut denied), &mut changes);
+        }
+    }
     // What a tracker answers to those who agreed is not for a cache to serve to all.
     consent_shows |= facts.by_consent && judge.enforces();
     consent_shows &= present.caching && is_explicitly_shared(facts.headers);
     consent_shows |= present.vary && judge.enforces() && varies_by(facts.headers, facts.consent_header);
-    let depends = !changes.is_empty() || consent_shows;
+    let mut depends = !changes.is_empty() || consent_shows || facts.is_page;
+    depends |= add_policy(judge, facts, &mut changes);
     if depends && facts.status >= 200 {
         keep_private(facts.headers, &mut changes);
     }
@@ -190,15 +203,22 @@ fn denies(judge: &Judge<'_>, url: &[u8], kind: ResourceKind, tally: &mut Tally) 
     judge.url(url, kind).is_some_and(|verdict| tally.count(Direction::Header, &verdict))
 }
 
+/// Reports to others are analytics, unless a rule says what else they are.
+fn denies_report(judge: &Judge<'_>, url: &[u8], tally: &mut Tally) -> bool {
+    let host = Url::parse(url).and_then(|url| url.host);
+    let foreign = host.is_some_and(|host| host.registrable_domain() != judge.host.registrable_domain());
+    let verdict = judge.inherent(PurposeSet::of(Purpose::ANALYTICS));
+    denies(judge, url, ResourceKind::Ping, tally) || (foreign && tally.count(Direction::Header, &verdict))
+}
+
 fn edit_values(
     headers: &HeaderMap,
     name: HeaderName,
-    mut denied: impl FnMut(&[u8], ResourceKind) -> bool,
-    filter: impl Fn(&[u8], &mut dyn FnMut(&[u8], ResourceKind) -> bool) -> Edit,
+    mut edit: impl FnMut(&[u8]) -> Edit,
     changes: &mut Vec<HeaderChange>,
 ) {
     let lines = headers.get_all(&name);
-    let edits: Vec<_> = lines.iter().map(|line| filter(line.as_bytes(), &mut denied)).collect();
+    let edits: Vec<_> = lines.iter().map(|line| edit(line.as_bytes())).collect();
     if edits.iter().all(|edit| *edit == Edit::Unchanged) {
         return;
     }
@@ -261,14 +281,9 @@ fn edit_features(judge: &Judge<'_>, headers: &HeaderMap, tally: &mut Tally, chan
     // Network Error Logging outlives the visit in the browser; `max_age` 0 makes it forget (NEL, section 4.1).
     let forget = br#"{"report_to":"default","max_age":0}"#;
     changes.extend(removable(&["nel"], analytics).into_iter().map(|name| HeaderChange::set(name, forget.to_vec())));
-    let verdict = judge.inherent(analytics);
-    let mut denied = |url: &[u8], kind| {
-        let host = Url::parse(url).and_then(|url| url.host);
-        let foreign = host.is_some_and(|host| host.registrable_domain() != judge.host.registrable_domain());
-        denies(judge, url, kind, tally) || (foreign && tally.count(Direction::Header, &verdict))
-    };
+    let mut denied = |url: &[u8]| denies_report(judge, url, tally);
     let report_to = HeaderName::from_static("report-to");
-    edit_values(headers, report_to, &mut denied, |value, denied| filter_report_to(value, denied), changes);
+    edit_values(headers, report_to, |value| filter_report_to(value, &mut denied), changes);
     let endpoints = HeaderName::from_static("reporting-endpoints");
-    edit_values(headers, endpoints, &mut denied, |value, denied| filter_reporting_endpoints(value, denied), changes);
+    edit_values(headers, endpoints, |value| filter_reporting_endpoints(value, &mut denied), changes);
 }

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::hosts::{Host, HostMap, HostPattern};
+use super::mentions::Mentions;
 use super::names::NameIndex;
 use super::pattern::Pattern;
 use super::purpose::Purpose;
@@ -76,8 +77,8 @@ pub struct Catalog {
     globals: Vec<(Box<str>, Purpose)>,
     hosts: HostMap<Vec<usize>>,
     host_rules: Vec<Rule>,
-    /// Hosts and paths, by position of the rule.
-    host_facts: Vec<(Box<str>, Option<Pattern>)>,
+    mentions: Mentions,
+    host_facts: Vec<(VendorId, HostFact)>,
     requests: RequestIndex,
     request_rules: Vec<Rule>,
     click_ids: HashMap<Box<[u8]>, usize>,
@@ -123,7 +124,7 @@ impl CatalogBuilder {
         for pattern in [HostPattern::Exact(fact.host.clone()), HostPattern::Below(fact.host.clone())] {
             self.catalog.hosts.entry(pattern).push(id);
         }
-        self.catalog.host_facts.push((fact.host, fact.path));
+        self.catalog.host_facts.push((vendor, fact));
     }
 
     pub fn request(&mut self, vendor: VendorId, shape: RequestShape, purpose: Purpose, origin: Origin) {
@@ -151,6 +152,7 @@ impl CatalogBuilder {
         Catalog {
             fallback,
             cookies: NameIndex::new(self.catalog.cookie_facts.iter().map(|(name, _)| name)),
+            mentions: Mentions::new(self.catalog.host_facts.iter().map(|(_, fact)| &*fact.host)),
             requests: RequestIndex::new(self.shapes),
             ..self.catalog
         }
@@ -179,7 +181,7 @@ impl Catalog {
     /// The rule for a URL on another host. A rule with a path goes before one for the whole host.
     pub fn url(&self, host: &Host, url: &Url<'_>) -> Option<&Rule> {
         for ids in self.hosts.matches(host) {
-            let path = |id: &&usize| self.host_facts.get(**id).and_then(|(_, path)| path.as_ref());
+            let path = |id: &&usize| self.host_facts.get(**id).and_then(|(_, fact)| fact.path.as_ref());
             let by_path = ids.iter().filter(|id| path(id).is_some_and(|p| p.matches(&normal_path(url.path))));
             let best = by_path.rev().max_by_key(|id| path(id).map_or(0, Pattern::literals));
             if let Some(id) = best.or_else(|| ids.iter().find(|id| path(id).is_none())) {
@@ -187,6 +189,14 @@ impl Catalog {
             }
         }
         self.fallback.as_ref()?.url(host, url)
+    }
+
+    /// Calls `consider` with the address around each host of a vendor that `text` names, as `//host/path`.
+    pub fn addresses_in(&self, text: &[u8], consider: &mut dyn FnMut(&[u8])) {
+        self.mentions.addresses(text, &mut *consider);
+        if let Some(fallback) = &self.fallback {
+            fallback.addresses_in(text, consider);
+        }
     }
 
     /// The rule for a query parameter called `name`.

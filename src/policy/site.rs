@@ -5,11 +5,13 @@ use std::sync::Arc;
 use super::catalog::Catalog;
 use super::filters::FilterList;
 use super::hosts::{Host, HostMap, HostPattern};
+use super::mentions::Mentions;
 use super::names::NameIndex;
 use super::pattern::Pattern;
 use super::purpose::{Purpose, PurposeSet};
 use super::requests::{RequestFacts, RequestIndex, RequestRule, RequestShape};
 use super::resource::ResourceKind;
+use super::sources::{CspOptions, SourceLists};
 use super::url::{Url, normal_path};
 use super::verdict::{Mode, Rule, Verdict};
 
@@ -35,6 +37,16 @@ pub enum UnknownCookies {
     Report,
     /// Passes.
     Allow,
+}
+
+/// What becomes of a page that cannot be rewritten.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unrewritable {
+    /// It is shown as it is.
+    #[default]
+    Pass,
+    /// It is not shown.
+    Refuse,
 }
 
 /// What kind of access a share link stands for.
@@ -94,6 +106,12 @@ pub struct SiteOptions {
     pub validity: u64,
     pub lifetimes: CookieLifetimes,
     pub shares: Vec<ShareLink>,
+    pub on_unrewritable: Unrewritable,
+    /// Attributes, in small letters, from which the site's scripts take addresses later.
+    pub lazy_attributes: Vec<Box<str>>,
+    pub csp: CspOptions,
+    /// Whether withdrawal also asks the browser to erase all that the site stored by script.
+    pub clear_site_data: bool,
 }
 
 /// The operator's own rules, in the order they were written.
@@ -114,6 +132,8 @@ pub struct OperatorRules {
 #[derive(Debug)]
 pub struct Site {
     pub options: SiteOptions,
+    /// Whom its pages may contact.
+    pub sources: SourceLists,
     cookies: NameIndex,
     cookie_rules: Vec<(Pattern, Rule)>,
     storage_rules: Vec<(Pattern, Rule)>,
@@ -123,11 +143,18 @@ pub struct Site {
     host_rules: Vec<(HostPattern, Pattern, Rule)>,
     own_hosts: HostMap<bool>,
     filter_lists: Vec<Arc<FilterList>>,
+    mentions: Mentions,
 }
 
 impl Site {
-    pub fn new(options: SiteOptions, rules: OperatorRules) -> Self {
+    pub fn new(options: SiteOptions, rules: OperatorRules, catalog: &Catalog) -> Self {
         let (shapes, request_rules): (Vec<_>, Vec<_>) = rules.requests.into_iter().unzip();
+        let named = rules.hosts.iter().filter_map(|(host, ..)| match host {
+            HostPattern::Exact(host) | HostPattern::Below(host) => Some(&**host),
+            HostPattern::Any => None,
+        });
+        let mentions = Mentions::new(named);
+        let ruled_hosts: Vec<_> = rules.hosts.iter().map(|(host, path, _)| (host.clone(), path.clone())).collect();
         let mut hosts = HostMap::<Vec<usize>>::default();
         for (id, (host, ..)) in rules.hosts.iter().enumerate() {
             hosts.entry(host.clone()).push(id);
@@ -136,7 +163,7 @@ impl Site {
         for pattern in options.hosts.iter().filter(|pattern| **pattern != HostPattern::Any) {
             *own_hosts.entry(pattern.clone()) = true;
         }
-        Site {
+        let site = Site {
             cookies: NameIndex::new(rules.cookies.iter().map(|(name, _)| name)),
             cookie_rules: rules.cookies,
             storage_rules: rules.storage,
@@ -146,8 +173,12 @@ impl Site {
             host_rules: rules.hosts,
             own_hosts,
             filter_lists: rules.filter_lists,
+            mentions,
+            sources: SourceLists::default(),
             options,
-        }
+        };
+        let sources = SourceLists::new(&site, catalog, &ruled_hosts);
+        Site { sources, ..site }
     }
 
     /// The verdict on a cookie called `name` when `granted` holds at `host`.
@@ -200,12 +231,18 @@ impl Site {
         })
     }
 
+    /// Calls `consider` with the address around each host that `text` names and a rule may know, as `//host/path`.
+    pub fn addresses_in(&self, catalog: &Catalog, text: &[u8], consider: &mut dyn FnMut(&[u8])) {
+        self.mentions.addresses(text, &mut *consider);
+        catalog.addresses_in(text, consider);
+    }
+
     /// Whether `host` is one of the hosts that this site names.
     pub fn owns(&self, host: &Host) -> bool {
         self.own_hosts.get(host).is_some()
     }
 
-    fn operator_host(&self, host: &Host, path: &[u8]) -> Option<&Rule> {
+    pub(super) fn operator_host(&self, host: &Host, path: &[u8]) -> Option<&Rule> {
         let mut rules = self.hosts.matches(host).flatten().filter_map(|id| self.host_rules.get(*id));
         let here = |pattern: &Pattern| pattern.as_str() == "*" || pattern.matches(&normal_path(path));
         rules.find(|(_, pattern, _)| here(pattern)).map(|(.., rule)| rule)

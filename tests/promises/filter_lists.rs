@@ -131,3 +131,16 @@ fn long_lists_block_what_they_name_and_nothing_else() {
         assert!(!blocked(&format!("https://host{n}.example/lantern{n}.js"), ResourceKind::Script));
     }
 }
+
+#[test]
+fn pages_are_judged_by_lists_too() {
+    let page = "<!doctype html><script src=\"https://listed.example/a.js\"></script><img src=\"https://pixels.example/a\"><script src=\"https://pixels.example/a\"></script>";
+    let origin = Origin::start(move |_| respond_with(200, &[("Content-Type", "text/html")], page));
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("list.txt"), LIST).unwrap();
+    let app = TestApp::start_in(directory, &TestApp::configuration(SECTION, &site(origin.address, "")));
+    let refused = asked(&app, "a=1").text();
+    assert!(!refused.contains(" src=\"https://listed.example"), "{refused}");
+    assert!(refused.contains("data-consentry-src=\"https://pixels.example/a\""), "{refused}");
+    assert!(refused.contains("<script src=\"https://pixels.example/a\">"), "the list says only images: {refused}");
+}

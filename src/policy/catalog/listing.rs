@@ -1,6 +1,6 @@
 //! What a catalog holds, as lists: for those who tell the browser, for status and tests.
 
-use super::{Catalog, Vendor};
+use super::{Catalog, HostFact, Vendor};
 use crate::policy::pattern::Pattern;
 use crate::policy::purpose::Purpose;
 use crate::policy::verdict::Rule;
@@ -42,7 +42,20 @@ impl Catalog {
     /// Hosts of vendors, each with everything below it, and with the paths that count if not all do.
     pub fn host_facts(&self) -> impl Iterator<Item = (&str, Option<&Pattern>, &Rule)> {
         let pairs = self.layers().flat_map(|catalog| std::iter::zip(&catalog.host_facts, &catalog.host_rules));
-        pairs.map(|((host, path), rule)| (&**host, path.as_ref(), rule))
+        pairs.map(|((_, fact), rule)| (&*fact.host, fact.path.as_ref(), rule))
+    }
+
+    /// The vendor with this id.
+    pub fn vendor(&self, id: &str) -> Option<&Vendor> {
+        self.layers().flat_map(|catalog| &catalog.vendors).find(|vendor| &*vendor.id == id)
+    }
+
+    /// Hosts of vendors, each with its vendor.
+    pub fn vendor_hosts(&self) -> impl Iterator<Item = (&Vendor, &HostFact)> {
+        self.layers().flat_map(|catalog| {
+            let facts = catalog.host_facts.iter();
+            facts.filter_map(|(vendor, fact)| Some((catalog.vendors.get(vendor.0)?, fact)))
+        })
     }
 
     /// How many of each kind of fact there are.
