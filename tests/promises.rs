@@ -17,6 +17,8 @@ mod command_line;
 mod configuration;
 #[path = "promises/consent.rs"]
 mod consent;
+#[path = "promises/csp.rs"]
+mod csp;
 #[path = "promises/demo.rs"]
 mod demo;
 #[path = "promises/filter_lists.rs"]

@@ -21,7 +21,13 @@ pub struct Browser {
 }
 
 impl Browser {
+    /// Knows no host but this machine: a tracker that is asked for must not be found.
     pub fn start() -> Self {
+        Self::start_with("MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
+    }
+
+    /// Finds hosts by `rules`, in the syntax of `--host-resolver-rules`.
+    pub fn start_with(rules: &str) -> Self {
         let profile = tempfile::tempdir().unwrap();
         let program = ["chromium", "chromium-browser"]
             .into_iter()
@@ -38,9 +44,8 @@ impl Browser {
                 "--disable-sync",
                 "--disable-dev-shm-usage",
                 "--remote-debugging-port=0",
-                // Nothing but this machine: a tracker that is asked for must not be found.
-                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
             ])
+            .arg(format!("--host-resolver-rules={rules}"))
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg("about:blank")
             .stdout(Stdio::null())
