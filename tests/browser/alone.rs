@@ -1,0 +1,54 @@
+//! Each mechanism on a page of its own.
+
+use super::mechanism::{self, Mechanism};
+use super::shop;
+use super::visit::{Visitor, nothing};
+use crate::support::browser::Browser;
+use crate::support::world::World;
+
+/// Opens the page of every mechanism that is `wanted`, and collects what `wrong` says of each.
+fn each(
+    visitor: &mut Visitor<'_>,
+    wanted: impl Fn(&Mechanism) -> bool,
+    wrong: impl Fn(&mut Visitor<'_>, &Mechanism) -> Vec<String>,
+) -> Vec<String> {
+    let mut all = Vec::new();
+    for mechanism in mechanism::all(0).iter().filter(|mechanism| wanted(mechanism)) {
+        visitor.world.forget();
+        visitor.open(&format!("/alone/{}", mechanism.name));
+        all.extend(visitor.broken().into_iter().map(|part| format!("{}: {part}", mechanism.name)));
+        all.extend(wrong(visitor, mechanism));
+    }
+    all
+}
+
+#[test]
+fn without_the_proxy_every_mechanism_reaches_its_tracker() {
+    let (world, shop) = (World::start(&[]), shop::open());
+    let browser = Browser::in_world(world.address);
+    let mut visitor = Visitor::new(&browser, &world, shop);
+    let wrong = each(&mut visitor, |_| true, |visitor, mechanism| visitor.missing(&[mechanism]));
+    nothing("without the proxy this did not work", &wrong);
+}
+
+#[test]
+fn before_consent_no_mechanism_reaches_its_tracker() {
+    let (world, shop) = (World::start(&[]), shop::open());
+    let (browser, app) = (Browser::in_world(world.address), shop::behind_proxy(shop, ""));
+    let mut visitor = Visitor::new(&browser, &world, app.address);
+    let wrong = each(
+        &mut visitor,
+        |mechanism| !mechanism.is("csp"),
+        |visitor, mechanism| visitor.leaks(&[mechanism], |_| false),
+    );
+    nothing("before consent", &wrong);
+}
+
+#[test]
+fn with_all_granted_every_mechanism_reaches_its_tracker() {
+    let (world, shop) = (World::start(&[]), shop::open());
+    let (browser, app) = (Browser::in_world(world.address), shop::behind_proxy(shop, ""));
+    let mut visitor = Visitor::new(&browser, &world, app.address).agreed("preferences.analytics.marketing");
+    let wrong = each(&mut visitor, |_| true, |visitor, mechanism| visitor.missing(&[mechanism]));
+    nothing("with everything granted this did not work", &wrong);
+}
