@@ -39,6 +39,7 @@ const MARKETING: [&str; 6] = [
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
+    Necessary,
     Preferences,
     Analytics,
     Marketing,
@@ -71,31 +72,42 @@ impl Mechanism {
     }
 }
 
-/// All mechanisms, each for analytics in one turn (0 or 1) and for marketing in the other.
-pub fn all(turn: usize) -> Vec<Mechanism> {
-    let parts = FILES.iter().flat_map(|file| file.split("<!--= ").skip(1));
-    parts.enumerate().map(|(number, part)| read(part, number, turn)).collect()
+/// A part of a file in `pages/`.
+pub struct Section {
+    pub words: Vec<&'static str>,
+    pub fields: Vec<(&'static str, &'static str)>,
+    pub markup: &'static str,
 }
 
-fn read(part: &'static str, number: usize, turn: usize) -> Mechanism {
-    let (head, rest) = part.split_once(" -->").unwrap();
-    let mut words: Vec<&str> = head.split(' ').collect();
+/// The parts of a file.
+pub fn sections(file: &'static str) -> impl Iterator<Item = Section> {
+    file.split("<!--= ").skip(1).map(|part| {
+        let (head, rest) = part.split_once(" -->").unwrap();
+        let (mut fields, mut markup) = (Vec::new(), rest.trim());
+        while let Some((field, after)) = markup.strip_prefix("<!--: ").and_then(|rest| rest.split_once(" -->")) {
+            fields.push(field.split_once(": ").unwrap());
+            markup = after.trim_start();
+        }
+        Section { words: head.split(' ').collect(), fields, markup }
+    })
+}
+
+/// All mechanisms, each for analytics in one turn (0 or 1) and for marketing in the other.
+pub fn all(turn: usize) -> Vec<Mechanism> {
+    FILES.into_iter().flat_map(sections).enumerate().map(|(number, section)| of_turn(section, number, turn)).collect()
+}
+
+fn of_turn(mut section: Section, number: usize, turn: usize) -> Mechanism {
     let (purpose, hosts, letter) = if (number + turn) % 2 == 0 {
         (Purpose::Analytics, ANALYTICS, 'a')
     } else {
         (Purpose::Marketing, MARKETING, 'm')
     };
-    let name = format!("{}-{letter}", words.remove(0));
+    let name = format!("{}-{letter}", section.words.remove(0));
     let host = hosts[number / 2 % hosts.len()];
-    let mut fields = Vec::new();
-    let mut rest = rest.trim_start();
-    while let Some((field, after)) = rest.strip_prefix("<!--: ").and_then(|rest| rest.split_once(" -->")) {
-        let (field, value) = field.split_once(": ").unwrap();
-        fields.push((field.to_owned(), fill(value, &name, host)));
-        rest = after.trim_start();
-    }
-    let markup = fill(rest.trim_end(), &name, host);
-    Mechanism { name, purpose, host, words, fields, markup }
+    let fields = section.fields.iter().map(|(field, value)| ((*field).to_owned(), fill(value, &name, host))).collect();
+    let markup = fill(section.markup, &name, host);
+    Mechanism { name, purpose, host, words: section.words, fields, markup }
 }
 
 fn fill(text: &str, name: &str, host: &str) -> String {

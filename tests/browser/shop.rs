@@ -2,7 +2,7 @@
 
 use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocket};
@@ -17,16 +17,34 @@ const SHELL: &str = include_str!("pages/shell.html");
 /// Cookies that are the shop's own, and needed; `consentry` is the proxy's.
 pub const OWN_COOKIES: [&str; 3] = ["session", "cart_items", "consentry"];
 
-/// Starts the shop.
-pub fn open() -> SocketAddr {
-    let turns = Arc::new([mechanism::all(0), mechanism::all(1)]);
-    serve(move |stream| keep(BufReader::new(stream), &turns))
+/// The shop's server.
+pub struct Shop {
+    pub address: SocketAddr,
+    collected: Arc<Mutex<Vec<String>>>,
 }
 
-/// The proxy in front of the shop, with more settings for the site in `extra`.
-pub fn behind_proxy(shop: SocketAddr, extra: &str) -> TestApp {
-    let own = "[[site.cookie]]\nname = \"cart_*\"\npurpose = \"necessary\"\n";
-    TestApp::start(&site(shop, &format!("{extra}\n{own}")))
+impl Shop {
+    pub fn open() -> Self {
+        let turns = Arc::new([mechanism::all(0), mechanism::all(1)]);
+        let collected = Arc::<Mutex<Vec<String>>>::default();
+        let log = collected.clone();
+        Shop { address: serve(move |stream| keep(BufReader::new(stream), &turns, &log)), collected }
+    }
+
+    /// The proxy in front of the shop, with more settings for the site in `extra`.
+    pub fn behind_proxy(&self, extra: &str) -> TestApp {
+        let own = "[[site.cookie]]\nname = \"cart_*\"\npurpose = \"necessary\"\n";
+        TestApp::start(&site(self.address, &format!("{extra}\n{own}")))
+    }
+
+    /// What came to the collector that the shop runs itself.
+    pub fn collected(&self) -> Vec<String> {
+        self.collected.lock().unwrap().clone()
+    }
+
+    pub fn forget(&self) {
+        self.collected.lock().unwrap().clear();
+    }
 }
 
 /// The address under which a browser reaches the shop or the proxy: a secure context, as a shop on the web is.
@@ -34,10 +52,13 @@ pub fn url(at: SocketAddr, path: &str) -> String {
     format!("http://shop.localhost:{}{path}", at.port())
 }
 
-fn keep(mut reader: BufReader<TcpStream>, turns: &[Vec<Mechanism>; 2]) {
+fn keep(mut reader: BufReader<TcpStream>, turns: &[Vec<Mechanism>; 2], collected: &Mutex<Vec<String>>) {
     while let Some(request) = read_request(&mut reader) {
         if request.target == "/own/socket" {
             return echo(&request, reader.into_inner());
+        }
+        if request.target.starts_with("/matomo.") {
+            collected.lock().unwrap().push(request.target.clone());
         }
         if reader.get_mut().write_all(&answer(&request, turns)).is_err() {
             return;
@@ -52,19 +73,21 @@ fn answer(request: &Request, turns: &[Vec<Mechanism>; 2]) -> Vec<u8> {
     let named = |name: &str| turns.iter().flatten().find(|mechanism| mechanism.name == name);
     match parts[..] {
         ["own", part] => own(request, part),
-        ["all", turn] => together(of_turn(turn)),
-        ["alone", name] => named(name).map_or_else(missing, |mechanism| together(std::slice::from_ref(mechanism))),
+        ["every", turn] => together(of_turn(turn).iter()),
+        ["all", turn] => together(of_turn(turn).iter().filter(|mechanism| !mechanism.is("csp"))),
+        ["alone", name] => named(name).map_or_else(missing, |mechanism| together([mechanism].into_iter())),
         ["bare", name] => named(name).map_or_else(missing, |mechanism| page(&mechanism.fields, &mechanism.markup)),
-        ["vendor", name] => vendors::snippet(name).map_or_else(missing, |markup| shell(&[], "", &markup, "")),
+        ["vendor", name] => vendors::snippet(name).map_or_else(missing, |markup| shell(&[], "", markup, "")),
         ["policy", name] => policies::page(name)
-            .map_or_else(missing, |(fields, head, body)| shell(&fields, &head, &body, policies::NONCE_ATTRIBUTE)),
-        ["matomo.js" | "matomo.php"] => vendors::own_collector(path),
+            .map_or_else(missing, |strict| shell(&strict.fields, &strict.head, &strict.body, &strict.attributes)),
+        ["matomo.js"] => respond_with(200, &[("Content-Type", "text/javascript")], include_str!("pages/matomo.js")),
+        ["matomo.php"] => respond_with(204, &[], ""),
         _ => missing(),
     }
 }
 
 /// A page with several mechanisms.
-fn together(mechanisms: &[Mechanism]) -> Vec<u8> {
+fn together<'a>(mechanisms: impl Iterator<Item = &'a Mechanism>) -> Vec<u8> {
     let (mut head, mut body, mut fields) = (String::new(), String::new(), Vec::new());
     for mechanism in mechanisms {
         if mechanism.is("frame") {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::mechanism::{Mechanism, Purpose};
 use super::shop::{self, OWN_COOKIES};
-use crate::support::browser::{Browser, JarCookie, Page};
+use crate::support::browser::{Browser, JarCookie};
 use crate::support::consent;
 use crate::support::world::World;
 
@@ -14,37 +14,55 @@ use crate::support::world::World;
 const QUIET: Duration = Duration::from_millis(250);
 
 /// How long to wait for what has to happen; much more than it takes on a machine with nothing else to do.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What is seen of one browser in one world.
 pub struct Evidence {
     /// Paths with their hosts that were asked for.
-    requested: Vec<String>,
+    pub requested: Vec<String>,
     greeted: Vec<String>,
-    cookies: BTreeSet<JarCookie>,
-    keys: BTreeSet<String>,
+    pub cookies: BTreeSet<JarCookie>,
+    pub keys: BTreeSet<String>,
 }
 
-/// A visitor: a page of a browser, and what can be known about it.
+/// A visitor, with a browser that nobody has used before.
 pub struct Visitor<'a> {
-    pub page: Page,
+    pub page: Browser,
     pub world: &'a World,
     pub at: SocketAddr,
 }
 
 impl<'a> Visitor<'a> {
     /// Somebody who has never been here, and visits what is served at `at`.
-    pub fn new(browser: &Browser, world: &'a World, at: SocketAddr) -> Self {
+    pub fn new(world: &'a World, at: SocketAddr) -> Self {
         world.forget();
-        Visitor { page: browser.fresh_page(), world, at }
+        Visitor { page: Browser::in_world(world.address), world, at }
     }
 
     /// Has agreed to these purposes on another day.
     pub fn agreed(mut self, purposes: &str) -> Self {
+        self.agree(purposes);
+        self
+    }
+
+    /// Agrees to these purposes; the next page is the first to know.
+    pub fn agree(&mut self, purposes: &str) {
         let cookie = consent(purposes);
         let (name, value) = cookie.split_once('=').unwrap();
         self.page.put_value(&shop::url(self.at, "/"), name, value, "/");
-        self
+    }
+
+    /// Empties the jar and the storage of the shop.
+    pub fn clear(&mut self) {
+        self.page.evaluate("localStorage.clear(), sessionStorage.clear()");
+        self.page.clear_cookies();
+    }
+
+    /// Takes the cookies of other sites out of the jar.
+    pub fn forget_third_parties(&mut self) {
+        for cookie in self.page.cookies().into_iter().filter(|cookie| !cookie.domain.ends_with("localhost")) {
+            self.page.take(&cookie);
+        }
     }
 
     /// Opens a page and waits until it, and what is the shop's own in it, has done all it does.

@@ -1,12 +1,9 @@
 //! A real Chromium, driven over the DevTools protocol.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::ops::{Deref, DerefMut};
 use std::process::{Child, Command, Stdio};
-use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -37,20 +34,30 @@ const ARGUMENTS: [&str; 19] = [
     "--remote-debugging-port=0",
 ];
 
-/// One browser with a profile of its own. It has one page from the beginning, and can open more.
+/// Third parties may set cookies, and connections may be made in advance: nothing but the proxy prevents them.
+const PREFERENCES: &str = r#"{ "profile": { "cookie_controls_mode": 0, "block_third_party_cookies": false },
+    "net": { "network_prediction_options": 0 } }"#;
+
+/// Hosts that a browser calls for itself, whatever page is open and whatever it is told.
+const OWN_HOSTS: [&str; 7] = [
+    "accounts.google.com",
+    "clients*.google.com",
+    "content-autofill.googleapis.com",
+    "optimizationguide-pa.googleapis.com",
+    "safebrowsing*.googleapis.com",
+    "update.googleapis.com",
+    "*.gvt1.com",
+];
+
+/// One browser with one page, and a profile of its own. (A page in a context made for it would be in another kind of
+/// private window, in which no connection is made in advance: a browser for each visitor it is.)
 pub struct Browser {
     process: Child,
-    connection: Rc<RefCell<Connection>>,
-    page: Page,
-    _profile: tempfile::TempDir,
-}
-
-/// A tab.
-pub struct Page {
-    connection: Rc<RefCell<Connection>>,
+    runtime: tokio::runtime::Runtime,
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     session: String,
-    /// Pages of one context share cookies and storage; others do not see them.
-    context: Option<String>,
+    number: u64,
+    _profile: tempfile::TempDir,
 }
 
 /// A cookie in the jar.
@@ -58,37 +65,6 @@ pub struct Page {
 pub struct JarCookie {
     pub name: String,
     pub domain: String,
-}
-
-struct Connection {
-    runtime: tokio::runtime::Runtime,
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    number: u64,
-}
-
-impl Connection {
-    /// Calls a method of the protocol and waits for its result.
-    fn call(&mut self, session: &str, method: &str, parameters: &Value) -> Result<Value, String> {
-        self.number += 1;
-        let mut message = json!({ "id": self.number, "method": method, "params": parameters });
-        if !session.is_empty() {
-            message["sessionId"] = session.into();
-        }
-        let (number, socket) = (self.number, &mut self.socket);
-        let answer = async {
-            socket.send(message.to_string().into()).await.unwrap();
-            loop {
-                let text = socket.next().await.unwrap().unwrap().into_text().unwrap();
-                let answer: Value = serde_json::from_str(&text).unwrap();
-                if answer["id"] == number {
-                    return answer;
-                }
-            }
-        };
-        let answer = self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), answer).await });
-        let answer = answer.map_err(|_| format!("{method} was not answered in time: {parameters}"))?;
-        if answer["error"].is_null() { Ok(answer["result"].clone()) } else { Err(answer["error"].to_string()) }
-    }
 }
 
 impl Browser {
@@ -100,11 +76,14 @@ impl Browser {
     /// A browser for which every host of the world is at `trackers`, whatever the port; only 127.0.0.1 and names below
     /// `localhost` are themselves.
     pub fn in_world(trackers: SocketAddr) -> Self {
-        Self::launch(&format!("EXCLUDE 127.0.0.1, MAP *.localhost 127.0.0.1, MAP * {trackers}"))
+        let idle: String = OWN_HOSTS.iter().map(|host| format!("MAP {host} ~NOTFOUND, ")).collect();
+        Self::launch(&format!("EXCLUDE 127.0.0.1, MAP *.localhost 127.0.0.1, {idle}MAP * {trackers}"))
     }
 
     fn launch(hosts: &str) -> Self {
         let profile = tempfile::tempdir().unwrap();
+        std::fs::create_dir(profile.path().join("Default")).unwrap();
+        std::fs::write(profile.path().join("Default/Preferences"), PREFERENCES).unwrap();
         let program = ["chromium", "chromium-browser"]
             .into_iter()
             .find(|name| Command::new(name).arg("--version").output().is_ok());
@@ -122,55 +101,38 @@ impl Browser {
         std::thread::spawn(move || lines.for_each(drop));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (socket, _) = runtime.block_on(tokio_tungstenite::connect_async(&address)).unwrap();
-        let connection = Rc::new(RefCell::new(Connection { runtime, socket, number: 0 }));
-        let page = Page::create(connection.clone(), None);
-        Browser { process, connection, page, _profile: profile }
-    }
-
-    /// A page that shares no cookie and no storage with any other.
-    pub fn fresh_page(&self) -> Page {
-        let created = self.connection.borrow_mut().call("", "Target.createBrowserContext", &json!({})).unwrap();
-        Page::create(self.connection.clone(), created["browserContextId"].as_str().map(str::to_owned))
-    }
-}
-
-impl Deref for Browser {
-    type Target = Page;
-
-    fn deref(&self) -> &Page {
-        &self.page
-    }
-}
-
-impl DerefMut for Browser {
-    fn deref_mut(&mut self) -> &mut Page {
-        &mut self.page
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
-    }
-}
-
-impl Page {
-    fn create(connection: Rc<RefCell<Connection>>, context: Option<String>) -> Self {
-        let mut page = Page { connection, session: String::new(), context };
-        let mut wanted = json!({ "url": "about:blank" });
-        if let Some(context) = &page.context {
-            wanted["browserContextId"] = context.as_str().into();
-        }
-        let target = page.call("Target.createTarget", &wanted)["targetId"].clone();
-        let attached = page.call("Target.attachToTarget", &json!({ "targetId": target, "flatten": true }));
-        page.session = attached["sessionId"].as_str().unwrap().to_owned();
-        page
+        let mut browser = Browser { process, runtime, socket, session: String::new(), number: 0, _profile: profile };
+        let target = browser.call("Target.createTarget", &json!({ "url": "about:blank" }))["targetId"].clone();
+        let attached = browser.call("Target.attachToTarget", &json!({ "targetId": target, "flatten": true }));
+        browser.session = attached["sessionId"].as_str().unwrap().to_owned();
+        browser
     }
 
     fn call(&mut self, method: &str, parameters: &Value) -> Value {
-        let result = self.connection.borrow_mut().call(&self.session, method, parameters);
-        result.unwrap_or_else(|error| panic!("{method}: {error}"))
+        self.try_call(method, parameters).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// Calls a method of the protocol and waits for its result.
+    fn try_call(&mut self, method: &str, parameters: &Value) -> Result<Value, String> {
+        self.number += 1;
+        let mut message = json!({ "id": self.number, "method": method, "params": parameters });
+        if !self.session.is_empty() {
+            message["sessionId"] = self.session.clone().into();
+        }
+        let (number, socket) = (self.number, &mut self.socket);
+        let answer = async {
+            socket.send(message.to_string().into()).await.unwrap();
+            loop {
+                let text = socket.next().await.unwrap().unwrap().into_text().unwrap();
+                let answer: Value = serde_json::from_str(&text).unwrap();
+                if answer["id"] == number {
+                    return answer;
+                }
+            }
+        };
+        let answer = self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), answer).await });
+        let answer = answer.map_err(|_| format!("{method} was not answered in time: {parameters}"))?;
+        if answer["error"].is_null() { Ok(answer["result"].clone()) } else { Err(answer["error"].to_string()) }
     }
 
     /// Begins to load a page; returns as soon as the browser has its header.
@@ -202,10 +164,10 @@ impl Page {
         self.try_evaluate(expression).unwrap_or_else(|error| panic!("{expression}: {error}"))
     }
 
-    /// As [`Page::evaluate`], where the page may be gone before it answers.
+    /// As [`Browser::evaluate`], where the page may be gone before it answers.
     pub fn try_evaluate(&mut self, expression: &str) -> Result<Value, String> {
         let parameters = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
-        let result = self.connection.borrow_mut().call(&self.session, "Runtime.evaluate", &parameters)?;
+        let result = self.try_call("Runtime.evaluate", &parameters)?;
         if result["exceptionDetails"].is_null() {
             Ok(result["result"]["value"].clone())
         } else {
@@ -220,8 +182,7 @@ impl Page {
 
     /// All cookies in the jar, of this site and of every other.
     pub fn cookies(&mut self) -> BTreeSet<JarCookie> {
-        let parameters = self.context.as_ref().map_or(json!({}), |context| json!({ "browserContextId": context }));
-        let all = self.connection.borrow_mut().call("", "Storage.getCookies", &parameters).unwrap();
+        let all = self.call("Network.getAllCookies", &json!({}));
         let text = |cookie: &Value, key: &str| cookie[key].as_str().unwrap().to_owned();
         let cookies = all["cookies"].as_array().unwrap().iter();
         cookies.map(|cookie| JarCookie { name: text(cookie, "name"), domain: text(cookie, "domain") }).collect()
@@ -232,9 +193,19 @@ impl Page {
         self.put_value(url, name, "1", path);
     }
 
-    /// As [`Page::put`], with a value that matters.
+    /// As [`Browser::put`], with a value that matters.
     pub fn put_value(&mut self, url: &str, name: &str, value: &str, path: &str) {
         self.call("Network.setCookie", &json!({ "url": url, "name": name, "value": value, "path": path }));
+    }
+
+    /// Takes a cookie out of the jar.
+    pub fn take(&mut self, cookie: &JarCookie) {
+        self.call("Network.deleteCookies", &json!({ "name": cookie.name, "domain": cookie.domain }));
+    }
+
+    /// Takes all cookies out of the jar.
+    pub fn clear_cookies(&mut self) {
+        self.call("Network.clearBrowserCookies", &json!({}));
     }
 
     /// Sends this field with every request of the page from now on.
@@ -251,5 +222,12 @@ impl Page {
     /// What a person reads on the page.
     pub fn text(&mut self) -> String {
         self.evaluate("document.body.innerText").as_str().unwrap_or_default().to_owned()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
     }
 }

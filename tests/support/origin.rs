@@ -1,6 +1,6 @@
 //! Origins: real servers on free ports, on threads of their own, that answer by a function and remember what they got.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 

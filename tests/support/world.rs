@@ -41,7 +41,7 @@ struct Seen {
 }
 
 impl World {
-    pub fn start(scripts: &'static [VendorScript]) -> Self {
+    pub fn start(scripts: Vec<VendorScript>) -> Self {
         let seen = Arc::<Seen>::default();
         let (config, log) = (tls(), seen.clone());
         let address = serve(move |stream| {
@@ -51,9 +51,9 @@ impl World {
                 return;
             }
             if first == [22] {
-                greet(stream, config.clone(), scripts, &log);
+                greet(stream, config.clone(), &scripts, &log);
             } else {
-                talk(BufReader::new(stream), false, scripts, &log);
+                talk(BufReader::new(stream), false, &scripts, &log);
             }
         });
         World { address, seen }

@@ -1,6 +1,9 @@
 // Whether what the shop itself does still works. `own` says for each part `true`, or what went wrong.
 var own = {}, ownDone = false;
 
+// Under trusted types, the page has made a policy called `shop`.
+var ownTrust = (kind, text) => (typeof shop === "undefined" ? text : shop["create" + kind](text));
+
 (async () => {
   const until = async (condition) => {
     while (!condition()) await new Promise((resolve) => setTimeout(resolve, 10));
@@ -34,10 +37,10 @@ var own = {}, ownDone = false;
       socket.onerror = () => resolve("closed");
     }),
     worker: () => new Promise((resolve) => {
-      new Worker("/own/worker.js").onmessage = (event) => resolve(event.data === "ready");
+      new Worker(ownTrust("ScriptURL", "/own/worker.js")).onmessage = (event) => resolve(event.data === "ready");
     }),
     serviceWorker: async () => {
-      const { installing, waiting, active } = await navigator.serviceWorker.register("/own/service-worker.js", { scope: "/own/lamps/" });
+      const { installing, waiting, active } = await navigator.serviceWorker.register(ownTrust("ScriptURL", "/own/service-worker.js"), { scope: "/own/lamps/" });
       const channel = new MessageChannel();
       const answer = new Promise((resolve) => { channel.port1.onmessage = (event) => resolve(event.data === "ready"); });
       (installing || waiting || active).postMessage(0, [channel.port2]);
@@ -54,13 +57,13 @@ var own = {}, ownDone = false;
     },
     markup: async () => {
       const box = document.createElement("div");
-      box.innerHTML = "<p class='made'><img src='/own/image.svg' alt=''></p>";
+      box.innerHTML = ownTrust("HTML", "<p class='made'><img src='/own/image.svg' alt=''></p>");
       document.body.append(box);
       return until(() => document.querySelector(".made img").naturalWidth > 0);
     },
     script: () => new Promise((resolve) => {
       const script = document.createElement("script");
-      script.src = "/own/part.js";
+      script.src = ownTrust("ScriptURL", "/own/part.js");
       script.onload = () => resolve(globalThis.ownPart === true);
       script.onerror = () => resolve("not loaded");
       document.head.append(script);
