@@ -34,9 +34,8 @@ const ARGUMENTS: [&str; 19] = [
     "--remote-debugging-port=0",
 ];
 
-/// Third parties may set cookies, and connections may be made in advance: nothing but the proxy prevents them.
-const PREFERENCES: &str = r#"{ "profile": { "cookie_controls_mode": 0, "block_third_party_cookies": false },
-    "net": { "network_prediction_options": 0 } }"#;
+/// Third parties may set cookies: nothing but the proxy prevents them.
+const PREFERENCES: &str = r#"{ "profile": { "cookie_controls_mode": 0, "block_third_party_cookies": false } }"#;
 
 /// Hosts that a browser calls for itself, whatever page is open and whatever it is told.
 const OWN_HOSTS: [&str; 7] = [
