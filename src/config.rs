@@ -7,6 +7,7 @@
 
 mod catalog;
 mod check;
+mod csp;
 mod diagnostic;
 mod document;
 mod raw;
@@ -221,7 +222,7 @@ impl Config {
         let mut sites = Vec::with_capacity(self.sites.len());
         let mut upstreams = Vec::with_capacity(self.sites.len());
         for site in self.sites {
-            sites.push(Site::new(site.options, site.rules));
+            sites.push(Site::new(site.options, site.rules, &self.catalog));
             upstreams.push(UpstreamSettings { addresses: site.upstreams, ca: site.ca });
         }
         let ruleset = Ruleset::new(self.purposes, self.catalog, sites, &self.hash);

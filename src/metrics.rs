@@ -10,6 +10,7 @@ use prometheus::{
 
 use crate::consent::Source;
 use crate::consent::signal::FORMATS;
+use crate::enforce::html::Outcome;
 use crate::enforce::{Action, Direction, Tally};
 use crate::policy::{PurposeSet, Purposes, Site};
 
@@ -29,6 +30,8 @@ pub struct Metrics {
     cookies: IntCounterVec,
     parameters: IntCounterVec,
     headers: IntCounterVec,
+    elements: IntCounterVec,
+    rewrites: IntCounterVec,
     tracker_requests: IntCounterVec,
     consents: IntCounterVec,
     choices: IntCounterVec,
@@ -92,6 +95,8 @@ impl Metrics {
                 "Requests judged that are known to track.",
                 &decision,
             )?,
+            elements: counters("elements_total", "Addresses judged that pages name and a rule knows.", &decision)?,
+            rewrites: counters("rewrites_total", "Pages by what the gate did with them.", &["site", "outcome"])?,
             consents: counters("consents_total", "Requests by where their consent came from.", &["site", "source"])?,
             choices: counters("choices_total", "Choices made on the own pages.", &["site", "action"])?,
             upstream_errors: counters(
@@ -158,12 +163,14 @@ impl Metrics {
                 decisions(&self.cookies, Some("response")),
                 decisions(&self.parameters, None),
                 decisions(&self.headers, None),
+                decisions(&self.elements, None),
             ],
             tracker_requests: decisions(&self.tracker_requests, None),
             consents: FORMATS.iter().map(|format| self.consents.with_label_values(&[name, format.name])).collect(),
             default_consents: self.consents.with_label_values(&[name, "default"]),
             given: self.choices.with_label_values(&[name, "give"]),
             withdrawn: self.choices.with_label_values(&[name, "withdraw"]),
+            rewrites: Outcome::ALL.map(|outcome| self.rewrites.with_label_values(&[name, outcome.as_str()])),
             upstream_errors: self.upstream_errors.clone(),
             name: name.into(),
         }
@@ -189,6 +196,7 @@ pub struct SiteMetrics {
     default_consents: IntCounter,
     pub given: IntCounter,
     pub withdrawn: IntCounter,
+    rewrites: [IntCounter; Outcome::ALL.len()],
     upstream_errors: IntCounterVec,
     name: Box<str>,
 }
@@ -222,6 +230,12 @@ impl SiteMetrics {
         match source {
             Source::Format(position) => self.consents.get(position).unwrap_or(&self.default_consents).inc(),
             Source::Default => self.default_consents.inc(),
+        }
+    }
+
+    pub fn rewrite(&self, outcome: Outcome) {
+        if let Some(counter) = self.rewrites.get(outcome as usize) {
+            counter.inc();
         }
     }
 

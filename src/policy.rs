@@ -7,24 +7,29 @@
 mod catalog;
 mod hosts;
 mod literals;
+mod mentions;
 mod names;
 mod pattern;
 mod purpose;
 mod requests;
+mod resource;
 mod ruleset;
 mod site;
+mod sources;
 mod url;
 mod verdict;
 
-pub use catalog::{Catalog, CatalogBuilder, ClickId, CookieFact, HostFact, Vendor, VendorId};
+pub use catalog::{Catalog, CatalogBuilder, ClickId, CookieFact, HostFact, StorageFact, Vendor, VendorId};
 pub use hosts::{Host, HostMap, HostPattern};
 pub use names::NameIndex;
 pub use pattern::{Pattern, PatternError};
 pub use purpose::{Purpose, PurposeSet, Purposes, TooManyPurposes};
 pub use requests::{QueryShape, RequestFacts, RequestRule, RequestShape};
+pub use resource::ResourceKind;
 pub use ruleset::Ruleset;
 pub use site::{
     CookieLifetimes, Jurisdiction, OperatorRules, ShareEvent, ShareLink, Site, SiteOptions, UnknownCookies,
 };
+pub use sources::{CspHost, CspMode, CspOptions, SourceLists};
 pub use url::{Url, decode_percent, normal_path, query_pairs, split_query};
 pub use verdict::{Mode, Origin, Rule, Verdict};

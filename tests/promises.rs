@@ -22,6 +22,8 @@ mod configuration;
 mod consent;
 #[path = "promises/demo.rs"]
 mod demo;
+#[path = "promises/gate.rs"]
+mod gate;
 #[path = "promises/hardening.rs"]
 mod hardening;
 #[path = "promises/lifecycle.rs"]

@@ -10,7 +10,8 @@ use crate::config::{self, Compiled, ConsentSettings, Loaded};
 use crate::consent::{CookiePair, Reading, cookie_pairs, resolve};
 use crate::enforce::{Judge, SetCookie, is_signed};
 use crate::policy::{
-    Host, Mode, PurposeSet, RequestFacts, RequestRule, Ruleset, Site, Url, Verdict, decode_percent, query_pairs,
+    Host, Mode, PurposeSet, RequestFacts, RequestRule, ResourceKind, Ruleset, Site, Url, Verdict, decode_percent,
+    query_pairs,
 };
 use crate::reload::unix_time;
 
@@ -172,7 +173,7 @@ impl Explanation<'_> {
         };
         let (url, answered) = (arguments.url.as_bytes(), "answered without the upstream");
         if !own_site {
-            return self.verdict("request", url, judge.url(url).as_ref(), answered);
+            return self.verdict("request", url, judge.url(url, ResourceKind::Other).as_ref(), answered);
         }
         match judge.request(&facts) {
             RequestRule::None => self.verdict("request", url, None, answered),

@@ -1,5 +1,6 @@
 //! Catalog files: the ones that are compiled in, and the operator's own.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use toml::Spanned;
@@ -10,7 +11,7 @@ use super::document;
 use super::raw;
 use super::rules::request_shape;
 use crate::policy::{
-    Catalog, CatalogBuilder, ClickId, CookieFact, HostFact, Pattern, Purpose, Purposes, Vendor, VendorId,
+    Catalog, CatalogBuilder, ClickId, CookieFact, HostFact, Pattern, Purpose, Purposes, StorageFact, Vendor, VendorId,
 };
 
 /// The catalog that is compiled in, as pairs of name and text.
@@ -76,73 +77,95 @@ fn add_vendor(builder: &mut CatalogBuilder, check: &mut Check<'_>, raw: Spanned<
         privacy: raw.privacy.map(|url| url.into_inner().into()),
         about: raw.about.unwrap_or_default().into(),
     });
-    raw.cookies.into_iter().for_each(|cookie| add_cookie(builder, check, vendor, purpose, cookie));
-    raw.hosts.into_iter().for_each(|host| add_host(builder, check, vendor, purpose, host));
-    raw.paths.into_iter().for_each(|path| add_path(builder, check, vendor, purpose, path));
+    let mut facts = Facts { builder, check, vendor, default: purpose };
+    raw.cookies.into_iter().for_each(|cookie| _ = facts.cookie(cookie));
+    raw.storage.into_iter().for_each(|key| _ = facts.storage(key));
+    raw.globals.into_iter().for_each(|name| facts.global(&name));
+    raw.hosts.into_iter().for_each(|host| _ = facts.host(host));
+    raw.paths.into_iter().for_each(|path| _ = facts.path(path));
     for click_id in raw.click_ids {
-        let origin = check.origin(&click_id.span());
-        builder.click_id(vendor, ClickId { name: click_id.into_inner().into(), purpose }, origin);
+        let origin = facts.check.origin(&click_id.span());
+        facts.builder.click_id(vendor, ClickId { name: click_id.into_inner().into(), purpose }, origin);
     }
 }
 
-fn add_cookie(
-    builder: &mut CatalogBuilder,
-    check: &mut Check<'_>,
+/// Adding what belongs to one vendor. `None` is an entry that was reported and left out.
+struct Facts<'a, 'c> {
+    builder: &'a mut CatalogBuilder,
+    check: &'a mut Check<'c>,
     vendor: VendorId,
+    /// The vendor's purpose, which holds for every entry that names no other.
     default: Purpose,
-    raw: Spanned<raw::VendorCookie>,
-) {
-    let span = raw.span();
-    let (name, purpose, domain) = match raw.into_inner() {
-        raw::VendorCookie::Name(name) => (name, None, None),
-        raw::VendorCookie::Table(table) => (table.name, table.purpose, table.domain),
-    };
-    let purpose = purpose.map_or(Some(default), |purpose| check.purpose(&purpose, span.clone()));
-    let domain = domain.map(|domain| check.host(&domain, span.clone()));
-    let name = Pattern::new(&name).map_err(|error| check.error(span.clone(), error.to_string(), "name the cookie"));
-    let (Some(purpose), Ok(name)) = (purpose, name) else { return };
-    if domain == Some(None) {
-        return;
-    }
-    let origin = check.origin(&span);
-    builder.cookie(vendor, CookieFact { name, purpose, domain: domain.flatten() }, origin);
 }
 
-fn add_host(
-    builder: &mut CatalogBuilder,
-    check: &mut Check<'_>,
-    vendor: VendorId,
-    default: Purpose,
-    raw: Spanned<raw::VendorHost>,
-) {
-    let span = raw.span();
-    let (host, path, purpose) = match raw.into_inner() {
-        raw::VendorHost::Host(host) => (host, None, None),
-        raw::VendorHost::Table(table) => (table.host, table.path, table.purpose),
-    };
-    let purpose = purpose.map_or(Some(default), |purpose| check.purpose(&purpose, span.clone()));
-    let (Some(purpose), Some(host)) = (purpose, check.host(&host, span.clone())) else { return };
-    let path = path.map(|path| Pattern::new(&path));
-    if path.as_ref().is_some_and(Result::is_err) {
-        return check.error(span, "the path is empty", "leave it out to mean the whole host");
+impl Facts<'_, '_> {
+    fn cookie(&mut self, raw: Spanned<raw::VendorCookie>) -> Option<()> {
+        let span = raw.span();
+        let (name, purpose, domain) = match raw.into_inner() {
+            raw::VendorCookie::Name(name) => (name, None, None),
+            raw::VendorCookie::Table(table) => (table.name, table.purpose, table.domain),
+        };
+        let purpose = self.purpose(purpose, &span);
+        let domain = domain.map(|domain| self.check.host(&domain, span.clone()));
+        let name = self.pattern(&name, &span, "name the cookie");
+        let domain = domain.map_or(Some(None), |checked| checked.map(Some))?;
+        let fact = CookieFact { name: name?, purpose: purpose?, domain };
+        self.builder.cookie(self.vendor, fact, self.check.origin(&span));
+        Some(())
     }
-    let path = path.and_then(Result::ok);
-    let origin = check.origin(&span);
-    builder.host(vendor, HostFact { host, path, purpose }, origin);
-}
 
-fn add_path(
-    builder: &mut CatalogBuilder,
-    check: &mut Check<'_>,
-    vendor: VendorId,
-    default: Purpose,
-    raw: Spanned<raw::VendorPath>,
-) {
-    let span = raw.span();
-    let raw = raw.into_inner();
-    let purpose = raw.purpose.map_or(Some(default), |purpose| check.purpose(purpose.get_ref(), purpose.span()));
-    let shape = request_shape(check, span.clone(), raw.path, raw.query, raw.method, raw.body);
-    let (Some(purpose), Some(shape)) = (purpose, shape) else { return };
-    let origin = check.origin(&span);
-    builder.request(vendor, shape, purpose, origin);
+    fn storage(&mut self, raw: Spanned<raw::VendorKey>) -> Option<()> {
+        let span = raw.span();
+        let (name, purpose) = match raw.into_inner() {
+            raw::VendorKey::Name(name) => (name, None),
+            raw::VendorKey::Table(table) => (table.name, table.purpose),
+        };
+        let purpose = self.purpose(purpose, &span);
+        let key = self.pattern(&name, &span, "name the key");
+        self.builder.storage(self.vendor, StorageFact { key: key?, purpose: purpose? }, self.check.origin(&span));
+        Some(())
+    }
+
+    fn global(&mut self, name: &Spanned<String>) {
+        let word = name.get_ref();
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"_$".contains(&b);
+        if word.is_empty() || !word.bytes().all(plain) || word.starts_with(|first: char| first.is_ascii_digit()) {
+            let help = "write the bare name, such as `fbq`, of a function that pages call";
+            return self.check.error(name.span(), format!("`{word}` cannot name a function of a page"), help);
+        }
+        self.builder.global(word, self.default);
+    }
+
+    fn host(&mut self, raw: Spanned<raw::VendorHost>) -> Option<()> {
+        let span = raw.span();
+        let (host, path, purpose) = match raw.into_inner() {
+            raw::VendorHost::Host(host) => (host, None, None),
+            raw::VendorHost::Table(table) => (table.host, table.path, table.purpose),
+        };
+        let purpose = self.purpose(purpose, &span);
+        let host = self.check.host(&host, span.clone());
+        let path = path.map(|path| self.pattern(&path, &span, "leave the path out to mean the whole host"));
+        let path = path.map_or(Some(None), |checked| checked.map(Some))?;
+        self.builder.host(self.vendor, HostFact { host: host?, path, purpose: purpose? }, self.check.origin(&span));
+        Some(())
+    }
+
+    fn path(&mut self, raw: Spanned<raw::VendorPath>) -> Option<()> {
+        let span = raw.span();
+        let raw = raw.into_inner();
+        let (purpose, at) =
+            raw.purpose.map_or((None, span.clone()), |text| (Some(text.get_ref().clone()), text.span()));
+        let purpose = self.purpose(purpose, &at);
+        let shape = request_shape(self.check, span.clone(), raw.path, raw.query, raw.method, raw.body);
+        self.builder.request(self.vendor, shape?, purpose?, self.check.origin(&span));
+        Some(())
+    }
+
+    fn purpose(&mut self, named: Option<String>, span: &Range<usize>) -> Option<Purpose> {
+        named.map_or(Some(self.default), |name| self.check.purpose(&name, span.clone()))
+    }
+
+    fn pattern(&mut self, text: &str, span: &Range<usize>, help: &str) -> Option<Pattern> {
+        Pattern::new(text).map_err(|error| self.check.error(span.clone(), error.to_string(), help)).ok()
+    }
 }

@@ -86,9 +86,14 @@ pub(super) struct Site {
     pub validity_days: Option<Spanned<u64>>,
     pub max_age_days: BTreeMap<Text, Spanned<u64>>,
     pub purpose: Vec<Spanned<Purpose>>,
-    pub cookie: Vec<Spanned<Cookie>>,
+    pub cookie: Vec<Spanned<NameRule>>,
+    pub storage: Vec<Spanned<NameRule>>,
     pub tracker: Vec<Spanned<Tracker>>,
     pub share: Vec<Spanned<Share>>,
+    pub csp: Option<Text>,
+    pub csp_hosts: Vec<Text>,
+    pub csp_vendors: Option<Vec<Text>>,
+    pub clear_site_data: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -99,9 +104,10 @@ pub(super) struct Purpose {
     pub sale: bool,
 }
 
+/// A cookie, or a key of `localStorage` or `sessionStorage`.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Cookie {
+pub(super) struct NameRule {
     pub name: Option<Text>,
     pub purpose: Option<Text>,
     pub mode: Option<Text>,
@@ -155,6 +161,8 @@ pub(super) struct Vendor {
     pub purpose: Option<Text>,
     pub about: Option<String>,
     pub cookies: Vec<Spanned<VendorCookie>>,
+    pub storage: Vec<Spanned<VendorKey>>,
+    pub globals: Vec<Text>,
     pub hosts: Vec<Spanned<VendorHost>>,
     pub paths: Vec<Spanned<VendorPath>>,
     pub click_ids: Vec<Text>,
@@ -173,6 +181,20 @@ pub(super) struct VendorCookieTable {
     pub name: String,
     pub purpose: Option<String>,
     pub domain: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a key, or a table with `name` and, if need be, `purpose`")]
+pub(super) enum VendorKey {
+    Name(String),
+    Table(VendorKeyTable),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VendorKeyTable {
+    pub name: String,
+    pub purpose: Option<String>,
 }
 
 #[derive(Deserialize)]

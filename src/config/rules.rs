@@ -51,41 +51,62 @@ fn rule(
 /// The operator's cookie rules, after the one that keeps the own cookie.
 pub(super) fn cookie_rules(
     check: &mut Check<'_>,
-    raw: Vec<Spanned<raw::Cookie>>,
+    raw: Vec<Spanned<raw::NameRule>>,
     consent: &ConsentSettings,
 ) -> Vec<(Pattern, Rule)> {
     let own = &*consent.cookie.name;
-    let mut rules: Vec<(Pattern, Rule)> = Vec::new();
-    if let Ok(pattern) = Pattern::new(own) {
-        let origin = Origin { file: "the own consent cookie".into(), line: 0 };
-        rules.push((pattern, Rule { purpose: Purpose::NECESSARY, text: own.into(), vendor: None, origin, mode: None }));
-    }
+    let origin = Origin { file: "the own consent cookie".into(), line: 0 };
+    let keeps = Rule { purpose: Purpose::NECESSARY, text: own.into(), vendor: None, origin, mode: None };
+    let mut rules: Vec<_> = Pattern::new(own).ok().map(|pattern| (pattern, keeps)).into_iter().collect();
     for cookie in raw {
-        let span = cookie.span();
-        let raw = cookie.into_inner();
-        let Some(name) = &raw.name else {
-            check.error(span, "the cookie rule has no name", "add `name = \"cart_*\"`");
-            continue;
-        };
-        let pattern = check.pattern(name);
-        let rule = rule(check, &span, name.get_ref(), raw.purpose.as_ref(), raw.mode.as_ref());
-        let (Some(pattern), Some(rule)) = (pattern, rule) else { continue };
+        let Some((pattern, rule, span)) = name_rule(check, cookie, "cookie") else { continue };
         if pattern.matches(own.as_bytes()) && rule.purpose != Purpose::NECESSARY {
             let message =
                 format!("`{}` also names `{own}`, the own consent cookie, which would be dropped", pattern.as_str());
-            check.error(name.span(), message, "make the pattern narrower, or rename the own cookie under `[consent]`");
+            check.error(span, message, "make the pattern narrower, or rename the own cookie under `[consent]`");
             continue;
         }
-        if let Some((_, earlier)) =
-            rules.iter().find(|(known, known_rule)| *known == pattern && known_rule.purpose != rule.purpose)
-        {
-            let message = format!("`{}` has two purposes", pattern.as_str());
-            check.error(name.span(), message, format!("the other rule is at {}; remove one", earlier.origin));
-            continue;
-        }
-        rules.push((pattern, rule));
+        add_name_rule(check, &mut rules, pattern, rule, span);
     }
     rules
+}
+
+/// The operator's rules for keys of `localStorage` and `sessionStorage`.
+pub(super) fn storage_rules(check: &mut Check<'_>, raw: Vec<Spanned<raw::NameRule>>) -> Vec<(Pattern, Rule)> {
+    let mut rules = Vec::new();
+    for key in raw {
+        let Some((pattern, rule, span)) = name_rule(check, key, "storage") else { continue };
+        add_name_rule(check, &mut rules, pattern, rule, span);
+    }
+    rules
+}
+
+/// One rule by name, and where the name stands.
+fn name_rule(check: &mut Check<'_>, raw: Spanned<raw::NameRule>, what: &str) -> Option<(Pattern, Rule, Range<usize>)> {
+    let span = raw.span();
+    let raw = raw.into_inner();
+    let Some(name) = &raw.name else {
+        check.error(span, format!("the {what} rule has no name"), "add `name = \"cart_*\"`");
+        return None;
+    };
+    let pattern = check.pattern(name);
+    let rule = rule(check, &span, name.get_ref(), raw.purpose.as_ref(), raw.mode.as_ref());
+    Some((pattern?, rule?, name.span()))
+}
+
+fn add_name_rule(
+    check: &mut Check<'_>,
+    rules: &mut Vec<(Pattern, Rule)>,
+    pattern: Pattern,
+    rule: Rule,
+    span: Range<usize>,
+) {
+    let other = rules.iter().find(|(known, known_rule)| *known == pattern && known_rule.purpose != rule.purpose);
+    if let Some((_, earlier)) = other {
+        let help = format!("the other rule is at {}; remove one", earlier.origin);
+        return check.error(span, format!("`{}` has two purposes", pattern.as_str()), help);
+    }
+    rules.push((pattern, rule));
 }
 
 type RequestRules = Vec<(RequestShape, Rule)>;

@@ -9,15 +9,16 @@ use ipnet::IpNet;
 use toml::Spanned;
 
 use super::check::{Check, Text};
+use super::csp::csp;
 use super::diagnostic::{Diagnostic, LineIndex};
-use super::rules::{cookie_rules, share_link, tracker_rules};
+use super::rules::{cookie_rules, share_link, storage_rules, tracker_rules};
 use super::{Config, ConsentSettings, FileSet, Limits, Listen, Server, SiteConfig, UpstreamAddress, UpstreamScheme};
 use super::{catalog, raw};
 use crate::consent::OwnCookie;
 use crate::consent::signal::FORMATS;
 use crate::policy::{
-    CookieLifetimes, Host, HostPattern, Jurisdiction, Mode, OperatorRules, Purpose, PurposeSet, Purposes, SiteOptions,
-    UnknownCookies,
+    Catalog, CookieLifetimes, Host, HostPattern, Jurisdiction, Mode, OperatorRules, Purpose, PurposeSet, Purposes,
+    SiteOptions, UnknownCookies,
 };
 
 const DAY: u64 = 86_400;
@@ -55,7 +56,7 @@ pub(super) fn validate(
     let server = server(&mut check, raw.server);
     let limits = limits(&mut check, raw.limits);
     let consent = consent(&mut check, raw.consent, files);
-    let sites = sites(&mut check, raw.site, &consent, files);
+    let sites = sites(&mut check, raw.site, Shared { consent: &consent, catalog: &catalog }, files);
     Some(Config {
         listen: listen?,
         server,
@@ -242,10 +243,17 @@ fn signing_key(check: &mut Check<'_>, path: &Text, files: &mut FileSet<'_>) -> O
     }
 }
 
+/// What the settings of all sites refer to.
+#[derive(Clone, Copy)]
+struct Shared<'a> {
+    consent: &'a ConsentSettings,
+    catalog: &'a Catalog,
+}
+
 fn sites(
     check: &mut Check<'_>,
     raw: Vec<Spanned<raw::Site>>,
-    consent: &ConsentSettings,
+    shared: Shared<'_>,
     files: &mut FileSet<'_>,
 ) -> Vec<SiteConfig> {
     if raw.is_empty() {
@@ -277,7 +285,7 @@ fn sites(
             }
         }
         let hosts = patterns.into_iter().map(|(pattern, _)| pattern).collect();
-        sites.extend(one_site(check, site, &span, name, hosts, consent, files));
+        sites.extend(one_site(check, site, &span, name, hosts, shared, files));
     }
     sites
 }
@@ -322,7 +330,7 @@ fn one_site(
     span: &Range<usize>,
     name: String,
     hosts: Vec<HostPattern>,
-    consent: &ConsentSettings,
+    shared: Shared<'_>,
     files: &mut FileSet<'_>,
 ) -> Option<SiteConfig> {
     if raw.upstream.is_empty() {
@@ -347,6 +355,7 @@ fn one_site(
         [("block", UnknownCookies::Block), ("report", UnknownCookies::Report), ("allow", UnknownCookies::Allow)];
     let (purposes, gpc_caps) = site_purposes(check, &raw.purpose);
     check.offered = Some(purposes);
+    let csp = csp(check, &raw, shared.consent, shared.catalog);
     let options = SiteOptions {
         name: name.into(),
         hosts,
@@ -359,11 +368,15 @@ fn one_site(
         validity: check.number(raw.validity_days, 180, 1..=3650) * DAY,
         lifetimes: lifetimes(check, raw.max_age_days),
         shares: raw.share.iter().filter_map(|share| share_link(check, share)).collect(),
+        csp,
+        clear_site_data: raw.clear_site_data,
     };
-    let cookies = cookie_rules(check, raw.cookie, consent);
-    let (requests, hosts) = tracker_rules(check, raw.tracker, consent);
+    let cookies = cookie_rules(check, raw.cookie, shared.consent);
+    let storage = storage_rules(check, raw.storage);
+    let (requests, hosts) = tracker_rules(check, raw.tracker, shared.consent);
     check.offered = None;
-    Some(SiteConfig { options, rules: OperatorRules { cookies, requests, hosts }, upstreams, ca: ca.map(Into::into) })
+    let rules = OperatorRules { cookies, storage, requests, hosts };
+    Some(SiteConfig { options, rules, upstreams, ca: ca.map(Into::into) })
 }
 
 fn upstream(check: &mut Check<'_>, text: &Text) -> Option<UpstreamAddress> {

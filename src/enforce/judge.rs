@@ -3,7 +3,9 @@
 use http::HeaderMap;
 
 use crate::consent::cookie_pairs;
-use crate::policy::{Catalog, Host, Mode, Purpose, PurposeSet, RequestFacts, RequestRule, Rule, Site, Url, Verdict};
+use crate::policy::{
+    Catalog, Host, Mode, Purpose, PurposeSet, RequestFacts, RequestRule, ResourceKind, Rule, Site, Url, Verdict,
+};
 
 /// All that a verdict depends on: one site of one ruleset, and what the visitor granted.
 #[derive(Clone, Copy)]
@@ -31,10 +33,21 @@ impl<'r> Judge<'r> {
         self.site.request(self.catalog, self.host, request).map(|rule| self.verdict(rule))
     }
 
-    /// The verdict on a URL that a response names; `None` if no rule knows it.
-    pub fn url(&self, text: &[u8]) -> Option<Verdict<'r>> {
-        let url = Url::parse(text)?;
-        self.site.url(self.catalog, self.host, &url).map(|rule| self.verdict(rule))
+    /// The verdict on a URL that a response names for a `kind` of resource; `None` if no rule knows it.
+    pub fn url(&self, text: &[u8], kind: ResourceKind) -> Option<Verdict<'r>> {
+        self.parsed_url(&Url::parse(text)?, kind)
+    }
+
+    /// As [`Judge::url`].
+    pub fn parsed_url(&self, url: &Url<'_>, _kind: ResourceKind) -> Option<Verdict<'r>> {
+        self.site.url(self.catalog, self.host, url).map(|rule| self.verdict(rule))
+    }
+
+    /// Calls `consider` with the verdict on each address that `text`, a script, names.
+    pub fn verdicts_in(&self, text: &[u8], consider: &mut dyn FnMut(Verdict<'r>)) {
+        self.site.addresses_in(self.catalog, text, &mut |address| {
+            self.url(address, ResourceKind::Script).into_iter().for_each(&mut *consider);
+        });
     }
 
     /// The verdict on a query parameter; `None` if it identifies nobody.
@@ -74,11 +87,18 @@ pub enum Direction {
     ResponseCookie,
     Parameter,
     Header,
+    /// Something that a page names.
+    Element,
 }
 
 impl Direction {
-    pub const ALL: [Direction; 4] =
-        [Direction::RequestCookie, Direction::ResponseCookie, Direction::Parameter, Direction::Header];
+    pub const ALL: [Direction; 5] = [
+        Direction::RequestCookie,
+        Direction::ResponseCookie,
+        Direction::Parameter,
+        Direction::Header,
+        Direction::Element,
+    ];
 }
 
 /// What followed from a verdict.

@@ -3,7 +3,7 @@
 use super::list::{Edit, comma_members, retain};
 
 /// Relations that make a browser fetch or connect (HTML, section 4.6.7).
-const FETCHING: [&[u8]; 10] = [
+const FETCHING: [&[u8]; 14] = [
     b"preload",
     b"modulepreload",
     b"prefetch",
@@ -14,6 +14,10 @@ const FETCHING: [&[u8]; 10] = [
     b"icon",
     b"next",
     b"manifest",
+    b"apple-touch-icon",
+    b"apple-touch-icon-precomposed",
+    b"mask-icon",
+    b"compression-dictionary",
 ];
 
 /// A `Link` value without the links that make a browser contact what `denied` names (RFC 8288, section 3).
@@ -36,9 +40,13 @@ fn fetches(parameters: &[u8]) -> bool {
         let equals = memchr::memchr(b'=', parameter).unwrap_or(parameter.len());
         let (name, value) = parameter.split_at_checked(equals).unwrap_or((parameter, b""));
         let relations = value.split(|b| b.is_ascii_whitespace() || matches!(b, b'"' | b'='));
-        let fetching = |relation: &[u8]| FETCHING.iter().any(|known| known.eq_ignore_ascii_case(relation));
-        name.trim_ascii().eq_ignore_ascii_case(b"rel") && relations.into_iter().any(fetching)
+        name.trim_ascii().eq_ignore_ascii_case(b"rel") && relations.into_iter().any(is_fetching)
     })
+}
+
+/// Whether a link of this relation makes a browser fetch or connect.
+pub(super) fn is_fetching(relation: &[u8]) -> bool {
+    FETCHING.iter().any(|known| known.eq_ignore_ascii_case(relation))
 }
 
 /// A `Reporting-Endpoints` value without the endpoints that `denied` names (Reporting API, section 3.3).

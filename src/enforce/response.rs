@@ -1,17 +1,18 @@
 //! What a response loses, and gains, on its way to the visitor.
 
-use http::header::{LINK, LOCATION, REFRESH, SET_COOKIE};
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY, LINK, LOCATION, REFRESH, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::cache::{is_explicitly_shared, is_targeted, keep_private, varies_by};
 use super::change::{HeaderChange, header_value};
+use super::csp::{add_policy, filter_report_uri};
 use super::expire::{ExpiryScope, expiries};
 use super::judge::{Direction, Judge, Tally};
 use super::link::{filter_link, filter_report_to, filter_reporting_endpoints, refresh_target};
 use super::list::Edit;
 use super::query::strip_parameters;
 use super::set_cookie::{SetCookie, cap_lifetime};
-use crate::policy::{Host, Purpose, PurposeSet, Url, decode_percent, query_pairs};
+use crate::policy::{Host, Purpose, PurposeSet, ResourceKind, Url, decode_percent, query_pairs};
 
 /// What the edits of a response depend on, beside the verdicts.
 pub struct ResponseFacts<'a> {
@@ -48,6 +49,8 @@ struct Present {
     caching: bool,
     /// Reporting, client hints and advertising.
     features: bool,
+    /// Content Security Policy.
+    policies: bool,
 }
 
 impl Present {
@@ -63,6 +66,7 @@ impl Present {
                 "cache-control" => present.caching = true,
                 name if is_targeted(name) => present.caching = true,
                 "nel" | "report-to" | "reporting-endpoints" | "accept-ch" | "critical-ch" => present.features = true,
+                "content-security-policy" | "content-security-policy-report-only" => present.policies = true,
                 name if ADVERTISING.contains(&name) => present.features = true,
                 _ => {}
             }
@@ -106,11 +110,18 @@ pub fn edit_response(judge: &Judge<'_>, facts: &ResponseFacts<'_>, tally: &mut T
     if present.features {
         edit_features(judge, facts.headers, tally, &mut changes);
     }
+    if present.policies {
+        for name in [CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY] {
+            let denied = |url: &[u8]| denies_report(judge, url, tally);
+            edit_values(facts.headers, name, denied, |value, denied| filter_report_uri(value, denied), &mut changes);
+        }
+    }
     // What a tracker answers to those who agreed is not for a cache to serve to all.
     consent_shows |= facts.by_consent && judge.enforces();
     consent_shows &= present.caching && is_explicitly_shared(facts.headers);
     consent_shows |= present.vary && judge.enforces() && varies_by(facts.headers, facts.consent_header);
-    let depends = !changes.is_empty() || consent_shows;
+    let mut depends = !changes.is_empty() || consent_shows;
+    depends |= add_policy(judge, facts, &mut changes);
     if depends && facts.status >= 200 {
         keep_private(facts.headers, &mut changes);
     }
@@ -187,7 +198,15 @@ fn wants_expiries(facts: &ResponseFacts<'_>) -> bool {
 }
 
 fn denies(judge: &Judge<'_>, url: &[u8], tally: &mut Tally) -> bool {
-    judge.url(url).is_some_and(|verdict| tally.count(Direction::Header, &verdict))
+    judge.url(url, ResourceKind::Other).is_some_and(|verdict| tally.count(Direction::Header, &verdict))
+}
+
+/// Reports to others are analytics, unless a rule says what else they are.
+fn denies_report(judge: &Judge<'_>, url: &[u8], tally: &mut Tally) -> bool {
+    let host = Url::parse(url).and_then(|url| url.host);
+    let foreign = host.is_some_and(|host| host.registrable_domain() != judge.host.registrable_domain());
+    let verdict = judge.inherent(PurposeSet::of(Purpose::ANALYTICS));
+    denies(judge, url, tally) || (foreign && tally.count(Direction::Header, &verdict))
 }
 
 fn edit_values(
@@ -261,12 +280,7 @@ fn edit_features(judge: &Judge<'_>, headers: &HeaderMap, tally: &mut Tally, chan
     // Network Error Logging outlives the visit in the browser; `max_age` 0 makes it forget (NEL, section 4.1).
     let forget = br#"{"report_to":"default","max_age":0}"#;
     changes.extend(removable(&["nel"], analytics).into_iter().map(|name| HeaderChange::set(name, forget.to_vec())));
-    let verdict = judge.inherent(analytics);
-    let mut denied = |url: &[u8]| {
-        let host = Url::parse(url).and_then(|url| url.host);
-        let foreign = host.is_some_and(|host| host.registrable_domain() != judge.host.registrable_domain());
-        denies(judge, url, tally) || (foreign && tally.count(Direction::Header, &verdict))
-    };
+    let mut denied = |url: &[u8]| denies_report(judge, url, tally);
     let report_to = HeaderName::from_static("report-to");
     edit_values(headers, report_to, &mut denied, |value, denied| filter_report_to(value, denied), changes);
     let endpoints = HeaderName::from_static("reporting-endpoints");

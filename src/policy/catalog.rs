@@ -1,9 +1,12 @@
 //! All known vendors, and what belongs to them.
 
+mod listing;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::hosts::{Host, HostMap, HostPattern};
+use super::mentions::Mentions;
 use super::names::NameIndex;
 use super::pattern::Pattern;
 use super::purpose::Purpose;
@@ -39,6 +42,13 @@ pub struct CookieFact {
     pub domain: Option<Box<str>>,
 }
 
+/// A key of `localStorage` or `sessionStorage` (HTML, section 12.2) that a vendor's script writes on the site's origin.
+#[derive(Clone, Debug)]
+pub struct StorageFact {
+    pub key: Pattern,
+    pub purpose: Purpose,
+}
+
 /// A host that belongs to a vendor, with everything below it.
 #[derive(Clone, Debug)]
 pub struct HostFact {
@@ -61,10 +71,14 @@ pub struct Catalog {
     pub(super) vendors: Vec<Vendor>,
     cookies: NameIndex,
     cookie_rules: Vec<Rule>,
-    cookie_domains: Vec<Option<Box<str>>>,
+    /// Names and domains, by position of the rule.
+    cookie_facts: Vec<(Pattern, Option<Box<str>>)>,
+    storage_rules: Vec<(Pattern, Rule)>,
+    globals: Vec<(Box<str>, Purpose)>,
     hosts: HostMap<Vec<usize>>,
     host_rules: Vec<Rule>,
-    host_paths: Vec<Option<Pattern>>,
+    mentions: Mentions,
+    host_facts: Vec<(VendorId, HostFact)>,
     requests: RequestIndex,
     request_rules: Vec<Rule>,
     click_ids: HashMap<Box<[u8]>, usize>,
@@ -77,7 +91,6 @@ pub struct Catalog {
 #[derive(Debug, Default)]
 pub struct CatalogBuilder {
     catalog: Catalog,
-    names: Vec<Pattern>,
     shapes: Vec<RequestShape>,
 }
 
@@ -90,8 +103,17 @@ impl CatalogBuilder {
     pub fn cookie(&mut self, vendor: VendorId, fact: CookieFact, origin: Origin) {
         let rule = self.rule(vendor, fact.purpose, fact.name.as_str(), origin);
         self.catalog.cookie_rules.push(rule);
-        self.catalog.cookie_domains.push(fact.domain);
-        self.names.push(fact.name);
+        self.catalog.cookie_facts.push((fact.name, fact.domain));
+    }
+
+    pub fn storage(&mut self, vendor: VendorId, fact: StorageFact, origin: Origin) {
+        let rule = self.rule(vendor, fact.purpose, fact.key.as_str(), origin);
+        self.catalog.storage_rules.push((fact.key, rule));
+    }
+
+    /// `name` is a function that pages call once a vendor's script, which is for `purpose`, has made it.
+    pub fn global(&mut self, name: &str, purpose: Purpose) {
+        self.catalog.globals.push((name.into(), purpose));
     }
 
     pub fn host(&mut self, vendor: VendorId, fact: HostFact, origin: Origin) {
@@ -99,10 +121,10 @@ impl CatalogBuilder {
         let rule = self.rule(vendor, fact.purpose, &text, origin);
         let id = self.catalog.host_rules.len();
         self.catalog.host_rules.push(rule);
-        self.catalog.host_paths.push(fact.path);
-        for pattern in [HostPattern::Exact(fact.host.clone()), HostPattern::Below(fact.host)] {
+        for pattern in [HostPattern::Exact(fact.host.clone()), HostPattern::Below(fact.host.clone())] {
             self.catalog.hosts.entry(pattern).push(id);
         }
+        self.catalog.host_facts.push((vendor, fact));
     }
 
     pub fn request(&mut self, vendor: VendorId, shape: RequestShape, purpose: Purpose, origin: Origin) {
@@ -129,7 +151,8 @@ impl CatalogBuilder {
     pub fn build(self, fallback: Option<Arc<Catalog>>) -> Catalog {
         Catalog {
             fallback,
-            cookies: NameIndex::new(&self.names),
+            cookies: NameIndex::new(self.catalog.cookie_facts.iter().map(|(name, _)| name)),
+            mentions: Mentions::new(self.catalog.host_facts.iter().map(|(_, fact)| &*fact.host)),
             requests: RequestIndex::new(self.shapes),
             ..self.catalog
         }
@@ -137,32 +160,10 @@ impl CatalogBuilder {
 }
 
 impl Catalog {
-    pub fn vendors(&self) -> &[Vendor] {
-        &self.vendors
-    }
-
-    /// Numbers of vendors, cookie patterns, hosts, request shapes and click ids.
-    pub fn counts(&self) -> [(&'static str, usize); 5] {
-        let fallback = self.fallback.as_ref().map(|fallback| fallback.counts());
-        let own = [
-            ("vendors", self.vendors.len()),
-            ("cookies", self.cookie_rules.len()),
-            ("hosts", self.host_rules.len()),
-            ("requests", self.request_rules.len()),
-            ("click_ids", self.click_id_rules.len()),
-        ];
-        fallback.map_or(own, |fallback| {
-            std::array::from_fn(|i| match (own.get(i), fallback.get(i)) {
-                (Some((name, own)), Some((_, more))) => (*name, own + more),
-                _ => ("", 0),
-            })
-        })
-    }
-
     /// The rule for a cookie called `name` on the site at `host`.
     pub fn cookie(&self, name: &[u8], host: &Host) -> Option<&Rule> {
         let accept = |id: usize| {
-            let domain = self.cookie_domains.get(id).and_then(Option::as_deref);
+            let domain = self.cookie_facts.get(id).and_then(|(_, domain)| domain.as_deref());
             domain.is_none_or(|domain| host.is_within(domain))
         };
         let own = self.cookies.find(name, accept).and_then(|id| self.cookie_rules.get(id));
@@ -180,7 +181,7 @@ impl Catalog {
     /// The rule for a URL on another host. A rule with a path goes before one for the whole host.
     pub fn url(&self, host: &Host, url: &Url<'_>) -> Option<&Rule> {
         for ids in self.hosts.matches(host) {
-            let path = |id: &&usize| self.host_paths.get(**id).and_then(Option::as_ref);
+            let path = |id: &&usize| self.host_facts.get(**id).and_then(|(_, fact)| fact.path.as_ref());
             let by_path = ids.iter().filter(|id| path(id).is_some_and(|p| p.matches(&normal_path(url.path))));
             let best = by_path.rev().max_by_key(|id| path(id).map_or(0, Pattern::literals));
             if let Some(id) = best.or_else(|| ids.iter().find(|id| path(id).is_none())) {
@@ -190,14 +191,17 @@ impl Catalog {
         self.fallback.as_ref()?.url(host, url)
     }
 
+    /// Calls `consider` with the address around each host of a vendor that `text` names, as `//host/path`.
+    pub fn addresses_in(&self, text: &[u8], consider: &mut dyn FnMut(&[u8])) {
+        self.mentions.addresses(text, &mut *consider);
+        if let Some(fallback) = &self.fallback {
+            fallback.addresses_in(text, consider);
+        }
+    }
+
     /// The rule for a query parameter called `name`.
     pub fn click_id(&self, name: &[u8]) -> Option<&Rule> {
         let own = self.click_ids.get(name).and_then(|id| self.click_id_rules.get(*id));
         own.or_else(|| self.fallback.as_ref()?.click_id(name))
-    }
-
-    /// Every rule, for listings and tests.
-    pub fn cookie_rules(&self) -> &[Rule] {
-        &self.cookie_rules
     }
 }

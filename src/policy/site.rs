@@ -2,10 +2,12 @@
 
 use super::catalog::Catalog;
 use super::hosts::{Host, HostMap, HostPattern};
+use super::mentions::Mentions;
 use super::names::NameIndex;
 use super::pattern::Pattern;
 use super::purpose::{Purpose, PurposeSet};
 use super::requests::{RequestFacts, RequestIndex, RequestRule, RequestShape};
+use super::sources::{CspOptions, SourceLists};
 use super::url::{Url, normal_path};
 use super::verdict::{Mode, Rule, Verdict};
 
@@ -90,12 +92,17 @@ pub struct SiteOptions {
     pub validity: u64,
     pub lifetimes: CookieLifetimes,
     pub shares: Vec<ShareLink>,
+    pub csp: CspOptions,
+    /// Whether withdrawal also asks the browser to erase all that the site stored by script.
+    pub clear_site_data: bool,
 }
 
 /// The operator's own rules, in the order they were written.
 #[derive(Debug, Default)]
 pub struct OperatorRules {
     pub cookies: Vec<(Pattern, Rule)>,
+    /// Keys of `localStorage` and `sessionStorage`.
+    pub storage: Vec<(Pattern, Rule)>,
     /// Requests to the site's own hosts.
     pub requests: Vec<(RequestShape, Rule)>,
     /// Hosts, each alone or with everything below it, with the paths that count.
@@ -106,45 +113,57 @@ pub struct OperatorRules {
 #[derive(Debug)]
 pub struct Site {
     pub options: SiteOptions,
+    /// Whom its pages may contact.
+    pub sources: SourceLists,
     cookies: NameIndex,
-    cookie_rules: Vec<Rule>,
+    cookie_rules: Vec<(Pattern, Rule)>,
+    storage_rules: Vec<(Pattern, Rule)>,
     requests: RequestIndex,
     request_rules: Vec<Rule>,
     hosts: HostMap<Vec<usize>>,
-    host_rules: Vec<(Pattern, Rule)>,
+    host_rules: Vec<(HostPattern, Pattern, Rule)>,
     own_hosts: HostMap<bool>,
+    mentions: Mentions,
 }
 
 impl Site {
-    pub fn new(options: SiteOptions, rules: OperatorRules) -> Self {
-        let (names, cookie_rules): (Vec<_>, Vec<_>) = rules.cookies.into_iter().unzip();
+    pub fn new(options: SiteOptions, rules: OperatorRules, catalog: &Catalog) -> Self {
         let (shapes, request_rules): (Vec<_>, Vec<_>) = rules.requests.into_iter().unzip();
+        let named = rules.hosts.iter().filter_map(|(host, ..)| match host {
+            HostPattern::Exact(host) | HostPattern::Below(host) => Some(&**host),
+            HostPattern::Any => None,
+        });
+        let mentions = Mentions::new(named);
+        let ruled_hosts: Vec<_> = rules.hosts.iter().map(|(host, path, _)| (host.clone(), path.clone())).collect();
         let mut hosts = HostMap::<Vec<usize>>::default();
-        let mut host_rules = Vec::new();
-        for (id, (host, path, rule)) in rules.hosts.into_iter().enumerate() {
-            hosts.entry(host).push(id);
-            host_rules.push((path, rule));
+        for (id, (host, ..)) in rules.hosts.iter().enumerate() {
+            hosts.entry(host.clone()).push(id);
         }
         let mut own_hosts = HostMap::default();
         for pattern in options.hosts.iter().filter(|pattern| **pattern != HostPattern::Any) {
             *own_hosts.entry(pattern.clone()) = true;
         }
-        Site {
-            cookies: NameIndex::new(&names),
-            cookie_rules,
+        let site = Site {
+            cookies: NameIndex::new(rules.cookies.iter().map(|(name, _)| name)),
+            cookie_rules: rules.cookies,
+            storage_rules: rules.storage,
             requests: RequestIndex::new(shapes),
             request_rules,
             hosts,
-            host_rules,
+            host_rules: rules.hosts,
             own_hosts,
+            mentions,
+            sources: SourceLists::default(),
             options,
-        }
+        };
+        let sources = SourceLists::new(&site, catalog, &ruled_hosts);
+        Site { sources, ..site }
     }
 
     /// The verdict on a cookie called `name` when `granted` holds at `host`.
     pub fn cookie<'r>(&'r self, catalog: &'r Catalog, name: &[u8], host: &Host, granted: PurposeSet) -> Verdict<'r> {
         let operator = self.cookies.find(name, |_| true).and_then(|id| self.cookie_rules.get(id));
-        match operator.or_else(|| catalog.cookie(name, host)) {
+        match operator.map(|(_, rule)| rule).or_else(|| catalog.cookie(name, host)) {
             Some(rule) => self.verdict(rule, granted),
             None => self.unknown_cookie(granted),
         }
@@ -181,14 +200,36 @@ impl Site {
         self.operator_host(host, url.path).or_else(|| catalog.url(host, url))
     }
 
+    /// Calls `consider` with the address around each host that `text` names and a rule may know, as `//host/path`.
+    pub fn addresses_in(&self, catalog: &Catalog, text: &[u8], consider: &mut dyn FnMut(&[u8])) {
+        self.mentions.addresses(text, &mut *consider);
+        catalog.addresses_in(text, consider);
+    }
+
     /// Whether `host` is one of the hosts that this site names.
     pub fn owns(&self, host: &Host) -> bool {
         self.own_hosts.get(host).is_some()
     }
 
-    fn operator_host(&self, host: &Host, path: &[u8]) -> Option<&Rule> {
+    pub(super) fn operator_host(&self, host: &Host, path: &[u8]) -> Option<&Rule> {
         let mut rules = self.hosts.matches(host).flatten().filter_map(|id| self.host_rules.get(*id));
-        rules.find(|(pattern, _)| pattern.as_str() == "*" || pattern.matches(&normal_path(path))).map(|(_, rule)| rule)
+        let here = |pattern: &Pattern| pattern.as_str() == "*" || pattern.matches(&normal_path(path));
+        rules.find(|(_, pattern, _)| here(pattern)).map(|(.., rule)| rule)
+    }
+
+    /// The operator's rules for cookies, the one that keeps the own cookie first.
+    pub fn cookie_rules(&self) -> &[(Pattern, Rule)] {
+        &self.cookie_rules
+    }
+
+    /// The operator's rules for keys of `localStorage` and `sessionStorage`.
+    pub fn storage_rules(&self) -> &[(Pattern, Rule)] {
+        &self.storage_rules
+    }
+
+    /// The operator's rules for hosts, each with the paths that count; the path `*` is the whole host.
+    pub fn host_rules(&self) -> &[(HostPattern, Pattern, Rule)] {
+        &self.host_rules
     }
 
     /// The verdict that `rule` leads to when `granted` holds.

@@ -13,7 +13,15 @@ fn purpose_of(name: &str, host: &str) -> Option<String> {
 #[test]
 fn it_is_large_enough() {
     let counts: HashMap<_, _> = built_in_catalog().counts().into_iter().collect();
-    for (what, least) in [("vendors", 150), ("cookies", 600), ("hosts", 300), ("requests", 60), ("click_ids", 20)] {
+    for (what, least) in [
+        ("vendors", 150),
+        ("cookies", 600),
+        ("storage", 150),
+        ("globals", 30),
+        ("hosts", 300),
+        ("requests", 60),
+        ("click_ids", 20),
+    ] {
         assert!(counts[what] >= least, "{what}: {}", counts[what]);
     }
 }
@@ -45,6 +53,70 @@ fn no_pattern_has_two_purposes() {
         let known = purposes.entry((rule.text.clone(), rule.vendor.clone())).or_insert((rule.purpose, line.clone()));
         assert_eq!(known.0, rule.purpose, "{} at {} and {line}", rule.text, known.1);
     }
+}
+
+#[test]
+fn what_lives_in_the_page_has_one_purpose() {
+    let catalog = built_in_catalog();
+    let mut keys = HashMap::new();
+    for (key, rule) in catalog.storage_rules() {
+        let known = keys.entry(key.as_str()).or_insert(rule.purpose);
+        assert_eq!(*known, rule.purpose, "{} at {}", rule.text, rule.origin);
+        let literals = key.as_str().bytes().filter(|b| *b != b'*').count();
+        assert!(literals >= 3, "{} at {} is far too short", rule.text, rule.origin);
+    }
+    let mut names = HashSet::new();
+    for (name, _) in catalog.globals() {
+        assert!(names.insert(name), "{name} is there twice");
+    }
+    for (key, purpose) in [("_hj*", "analytics"), ("ajs_*", "analytics"), ("_gcl_ls", "marketing")] {
+        assert_eq!(keys.get(key).map(|known| Purposes::default().name(*known).to_owned()).as_deref(), Some(purpose));
+    }
+    for name in ["gtag", "fbq", "hj", "clarity", "lintrk", "snaptr", "pintrk", "twq", "ym", "gio"] {
+        assert!(names.contains(name), "{name}");
+    }
+}
+
+#[test]
+fn listings_hold_every_fact_the_own_ones_first() {
+    let own = br#"
+[[vendor]]
+id = "own"
+name = "Own"
+purpose = "preferences"
+cookies = ["own_*", { name = "own_id", domain = "own.example" }]
+storage = ["own:*", { name = "own:ads", purpose = "marketing" }]
+globals = ["own$track"]
+hosts = ["own.example", { host = "cdn.example", path = "/own/*", purpose = "analytics" }]
+"#;
+    let text = "[listen]\ntraffic = [\"127.0.0.1:0\"]\n[catalog]\nfiles = [\"own.toml\"]\n[[site]]\nname = \"shop\"\nhosts = [\"shop.example\"]\nupstream = [\"http://127.0.0.1:1\"]\n";
+    let loaded = consentry::config::parse("c.toml".as_ref(), text.as_bytes(), &|_| Ok(own.to_vec()));
+    let catalog = loaded.config.unwrap().catalog;
+    let name = |purpose| Purposes::default().name(purpose).to_owned();
+    let cookies: Vec<_> = catalog.cookie_patterns().take(2).map(|(name, _, domain)| (name.as_str(), domain)).collect();
+    assert_eq!(cookies, [("own_*", None), ("own_id", Some("own.example"))]);
+    let keys: Vec<_> = catalog.storage_rules().take(2).map(|(key, rule)| (key.as_str(), name(rule.purpose))).collect();
+    assert_eq!(keys, [("own:*", "preferences".into()), ("own:ads", "marketing".into())]);
+    let (global, purpose) = catalog.globals().next().unwrap();
+    assert_eq!((global, name(purpose).as_str()), ("own$track", "preferences"));
+    let hosts: Vec<_> = catalog.host_facts().take(2).collect();
+    assert_eq!(
+        (hosts[0].0, hosts[0].1.is_none(), name(hosts[0].2.purpose).as_str()),
+        ("own.example", true, "preferences")
+    );
+    assert_eq!(
+        (hosts[1].0, hosts[1].1.unwrap().as_str(), name(hosts[1].2.purpose).as_str()),
+        ("cdn.example", "/own/*", "analytics")
+    );
+    let lengths = |catalog: &consentry::policy::Catalog| {
+        let counts: HashMap<_, _> = catalog.counts().into_iter().collect();
+        assert_eq!(catalog.cookie_patterns().count(), counts["cookies"]);
+        assert_eq!(catalog.storage_rules().count(), counts["storage"]);
+        assert_eq!(catalog.globals().count(), counts["globals"]);
+        assert_eq!(catalog.host_facts().count(), counts["hosts"]);
+        counts["cookies"] + counts["storage"] + counts["globals"] + counts["hosts"]
+    };
+    assert_eq!(lengths(&catalog), lengths(&built_in_catalog()) + 7, "the built-in catalog is behind it");
 }
 
 #[test]

@@ -9,12 +9,18 @@ const SITE: &str = "[[site]]\nname = \"shop\"\nhosts = [\"shop.example\"]\nupstr
 
 /// All diagnostics as lines, without help.
 fn problems(text: &str) -> Vec<String> {
-    let read = |path: &Path| match path.to_str() {
+    let read = |path: &Path| {
+        match path.to_str() {
         Some("conf/short.key") => Ok(b"short".to_vec()),
         Some("conf/catalog.toml") => {
             Ok(b"[[vendor]]\nid = \"x\"\nname = \"X\"\npurpose = \"magic\"\n[[vendor]]\ncokies = []\n".to_vec())
         }
+        Some("conf/page.toml") => Ok(
+            b"[[vendor]]\nid = \"x\"\nname = \"X\"\npurpose = \"analytics\"\nglobals = [\"fbq\", \"a-b\"]\nstorage = [\"\", { name = \"k\", purpose = \"magic\" }]\n"
+                .to_vec(),
+        ),
         _ => Err(std::io::ErrorKind::NotFound.into()),
+    }
     };
     let loaded = config::parse(Path::new("conf/c.toml"), text.as_bytes(), &read);
     let failed = loaded.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
@@ -64,6 +70,13 @@ fn each_mistake_has_its_message_and_place() {
             &["conf/c.toml:11:8: error: `a` has two purposes"],
         ),
         (
+            &format!(
+                "{HEAD}{SITE}[[site.storage]]\nname = \"a\"\npurpose = \"analytics\"\n[[site.storage]]\nname = \"a\"\npurpose = \"marketing\"\n"
+            ),
+            &["conf/c.toml:11:8: error: `a` has two purposes"],
+        ),
+        (&format!("{HEAD}{SITE}[[site.storage]]\npurpose = \"analytics\"\n"), &["the storage rule has no name"]),
+        (
             &format!("{HEAD}{SITE}[[site.tracker]]\npath = \"/.consentry/*\"\npurpose = \"analytics\"\n"),
             &["would block the own pages under `/.consentry`"],
         ),
@@ -101,6 +114,14 @@ fn each_mistake_has_its_message_and_place() {
                 "catalog.toml:4:11: error: unknown purpose `magic`",
                 "catalog.toml:5:1: error: a vendor needs `id`, `name` and `purpose`",
                 "catalog.toml:6:1: error: unknown key `cokies`",
+            ],
+        ),
+        (
+            &format!("{HEAD}{SITE}[catalog]\nfiles = [\"page.toml\"]\n"),
+            &[
+                "page.toml:5:19: error: `a-b` cannot name a function of a page",
+                "page.toml:6:12: error: a pattern must not be empty",
+                "page.toml:6:16: error: unknown purpose `magic`",
             ],
         ),
         (

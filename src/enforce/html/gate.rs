@@ -1,0 +1,458 @@
+//! The gate: a page goes through in pieces of any size, and what would contact a denied tracker is parked on the way.
+//!
+//! The scanner steps over what cannot matter, the parser reads the tags that can, and the edits that follow are made on
+//! the page's own bytes. So everything else leaves as it came, in any encoding that writes ASCII as ASCII.
+
+use super::address::Addresses;
+use super::element::{Element, ScriptKind};
+use super::inspector::{Denied, Inspector};
+use super::rules::GateRules;
+use super::scan::{Found, MAX_NAME, Scanner, lower, tag_shape};
+use super::script::{disarm_import_map, names_denied_rules};
+use super::tags::{Event, ParserFailed, Tag, TagParser, is_integration_point};
+use super::window::Window;
+use crate::enforce::judge::Tally;
+
+/// Documents within documents are looked into so deep.
+pub(super) const MAX_DEPTH: usize = 4;
+
+/// The content of one script or style is judged as a whole up to this size, in bytes.
+const MAX_CONTENT: usize = 1 << 20;
+
+/// The longest tag, in bytes; images are sometimes written into one.
+const MAX_TAG: usize = 8 << 20;
+
+/// From this size on, a tag that has not ended is not looked at again for each piece.
+const LONG_TAG: usize = 64 << 10;
+
+/// Why a page cannot be rewritten any further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateError {
+    /// A tag is longer than 8 MiB.
+    TagTooLong,
+}
+
+/// How the page is being read.
+enum Mode {
+    /// From one tag that matters to the next.
+    Tags,
+    /// Inside an element whose content is text, up to the end tag of this name.
+    Text { name: Vec<u8>, of: usize },
+    /// Inside SVG or MathML.
+    Foreign { name: Vec<u8>, of: usize, open_points: usize },
+    /// Everything goes to the parser.
+    All,
+}
+
+/// An element whose content is judged as a whole.
+struct Held {
+    tag: Tag,
+    content: Content,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Script(ScriptKind),
+    Style,
+    /// Markup that a browser parses only under some condition.
+    Markup,
+}
+
+/// One page on its way through.
+pub struct Gate {
+    window: Window,
+    scanner: Scanner,
+    parser: TagParser,
+    mode: Mode,
+    /// Up to where the page is read.
+    position: usize,
+    /// Nothing is read before so many bytes wait.
+    patience: usize,
+    held: Option<Held>,
+    addresses: Addresses,
+    language: String,
+    guard_due: bool,
+    xml: bool,
+    depth: usize,
+    denied: Denied,
+    events: Vec<Event>,
+}
+
+impl Gate {
+    /// For a page that is written in HTML, or in XML.
+    pub fn new(xml: bool) -> Self {
+        Gate {
+            window: Window::default(),
+            scanner: Scanner::new(xml),
+            parser: TagParser::new(),
+            mode: Mode::Tags,
+            position: 0,
+            patience: 0,
+            held: None,
+            addresses: Addresses::default(),
+            language: String::new(),
+            guard_due: true,
+            xml,
+            depth: 0,
+            denied: Denied::default(),
+            events: Vec::new(),
+        }
+    }
+
+    /// As [`Gate::new`], but the parser reads all of the page. The result is the same, and takes longer: this is what
+    /// tests compare with.
+    pub fn thorough() -> Self {
+        Gate { mode: Mode::All, ..Gate::new(false) }
+    }
+
+    /// Takes the next piece of the page, and appends to `output` what is settled.
+    pub fn write(
+        &mut self,
+        rules: &GateRules<'_>,
+        tally: &mut Tally,
+        piece: &[u8],
+        output: &mut Vec<u8>,
+    ) -> Result<(), GateError> {
+        self.window.push(piece);
+        if self.window.len() < self.patience {
+            return Ok(());
+        }
+        self.patience = 0;
+        self.read(rules, tally).map_err(|ParserFailed| GateError::TagTooLong)?;
+        self.release(rules, tally, output)
+    }
+
+    /// Appends the rest to `output`; the page has ended, or was cut off.
+    pub fn finish(&mut self, rules: &GateRules<'_>, tally: &mut Tally, output: &mut Vec<u8>) {
+        // What fails now is the beginning of a tag that never ended, which makes no element.
+        self.read(rules, tally).ok();
+        if let Some(held) = self.held.take() {
+            let end = self.window.end();
+            self.settle(rules, tally, held, end);
+        }
+        self.window.write(usize::MAX, output);
+    }
+
+    /// What is left as it came, when the page cannot be rewritten any further.
+    pub fn abandon(&mut self, output: &mut Vec<u8>) {
+        self.window.write(usize::MAX, output);
+    }
+
+    /// Writes what no decision can change any more.
+    fn release(&mut self, rules: &GateRules<'_>, tally: &mut Tally, output: &mut Vec<u8>) -> Result<(), GateError> {
+        let read = match self.mode {
+            Mode::Tags => self.position,
+            _ => self.parser.position(),
+        };
+        if let Some(held) = self.held.take_if(|held| read.saturating_sub(held.tag.end) > MAX_CONTENT) {
+            self.settle_beginning(rules, tally, held, read);
+        }
+        if let Some(held) = &self.held {
+            let waits = if held.tag.start >= self.window.base() { held.tag.start } else { held.tag.end };
+            self.window.write(waits, output);
+            return Ok(());
+        }
+        self.window.write(read, output);
+        let open = self.window.len();
+        if open > MAX_TAG {
+            return Err(GateError::TagTooLong);
+        }
+        if open > LONG_TAG {
+            self.patience = open + open / 4;
+        }
+        Ok(())
+    }
+
+    /// Reads on as far as what has come allows.
+    fn read(&mut self, rules: &GateRules<'_>, tally: &mut Tally) -> Result<(), ParserFailed> {
+        loop {
+            let more = match &self.mode {
+                Mode::Tags => self.read_tags(rules, tally)?,
+                Mode::Text { .. } => self.read_text(rules, tally)?,
+                Mode::Foreign { .. } => self.read_foreign(rules, tally)?,
+                Mode::All => {
+                    self.feed(self.window.end(), rules, tally)?;
+                    false
+                }
+            };
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Goes to the next tag that matters; `false` when more of the page is needed.
+    fn read_tags(&mut self, rules: &GateRules<'_>, tally: &mut Tally) -> Result<bool, ParserFailed> {
+        let base = self.window.base();
+        let every = self.guard_due && rules.guard.is_some();
+        match self.scanner.next(self.window.bytes(), self.position - base, every) {
+            Found::Settled(upto) => {
+                self.position = base + upto;
+                Ok(false)
+            }
+            Found::Tag { start, end } => {
+                self.position = base + start;
+                self.feed(base + end, rules, tally)?;
+                Ok(true)
+            }
+        }
+    }
+
+    fn read_text(&mut self, rules: &GateRules<'_>, tally: &mut Tally) -> Result<bool, ParserFailed> {
+        let Mode::Text { name, of } = &self.mode else { return Ok(false) };
+        let (name, of) = (name.clone(), *of);
+        let (upto, complete) = self.next_end_tag(&name);
+        if !self.xml {
+            self.feed(upto, rules, tally)?;
+        } else if complete {
+            self.position = upto;
+            let start = memchr::memmem::rfind(self.window.get(self.window.base()..upto), b"</");
+            let start = self.window.base() + start.unwrap_or_default();
+            self.mode = Mode::Tags;
+            self.end(rules, tally, of, start);
+        }
+        Ok(complete)
+    }
+
+    fn read_foreign(&mut self, rules: &GateRules<'_>, tally: &mut Tally) -> Result<bool, ParserFailed> {
+        let Mode::Foreign { name, .. } = &self.mode else { return Ok(false) };
+        let name = name.clone();
+        let (upto, complete) = self.next_end_tag(&name);
+        self.feed(upto, rules, tally)?;
+        Ok(complete)
+    }
+
+    /// Up to where the parser may read so that it does not read past the next end tag called `name`, and whether that
+    /// is there.
+    fn next_end_tag(&self, name: &[u8]) -> (usize, bool) {
+        let base = self.window.base();
+        let text = self.window.bytes();
+        let mut from = self.position - base;
+        loop {
+            let rest = text.get(from..).unwrap_or_default();
+            let Some(at) = memchr::memmem::find(rest, b"</").map(|at| from + at) else {
+                let partial = usize::from(rest.ends_with(b"<"));
+                return (base + text.len() - partial, false);
+            };
+            let after = text.get(at + 2..).unwrap_or_default();
+            let named = after.len().min(name.len());
+            let same =
+                after.get(..named).unwrap_or_default().eq_ignore_ascii_case(name.get(..named).unwrap_or_default());
+            match after.get(name.len()) {
+                _ if !same => from = at + 2,
+                None => return (base + at, false),
+                Some(b) if b.is_ascii_whitespace() || matches!(b, b'/' | b'>') => {
+                    return match tag_shape(text, at + 2) {
+                        Some(shape) => (base + shape.end, true),
+                        None => (base + at, false),
+                    };
+                }
+                Some(_) => from = at + 2,
+            }
+        }
+    }
+
+    /// Gives the parser everything up to `end`, and acts on what it finds.
+    fn feed(&mut self, end: usize, rules: &GateRules<'_>, tally: &mut Tally) -> Result<(), ParserFailed> {
+        if end <= self.position {
+            return Ok(());
+        }
+        self.parser.feed(self.window.get(self.position..end), self.position)?;
+        self.position = end;
+        let mut events = std::mem::take(&mut self.events);
+        self.parser.take(&mut events);
+        for event in events.drain(..) {
+            match event {
+                Event::Start(tag) => self.start(rules, tally, tag),
+                Event::End { of, start } => self.end(rules, tally, of, start),
+            }
+        }
+        self.events = events;
+        Ok(())
+    }
+
+    fn start(&mut self, rules: &GateRules<'_>, tally: &mut Tally, tag: Tag) {
+        let text = self.window.get(tag.start..tag.end);
+        let name_end = tag_shape(text, 1).map_or(tag.end, |shape| tag.start + shape.name_end);
+        let mut buffer = [0; MAX_NAME];
+        let qualified = lower(self.window.get(tag.start + 1..name_end), &mut buffer).to_vec();
+        let colon = memchr::memrchr(b':', &qualified).filter(|_| self.xml).map_or(0, |colon| colon + 1);
+        let name = qualified.get(colon..).unwrap_or_default().to_vec();
+        self.place_guard(rules, &tag, &name);
+        let foreign = tag.foreign || (self.xml && !matches!(&*name, b"script" | b"style"));
+        let element = Element { tag: &tag, name: &name, name_end, foreign, xml: self.xml };
+        match &*name {
+            b"html" => {
+                let language = element.value(&self.window, "lang").or_else(|| element.value(&self.window, "xml:lang"));
+                self.language = language.as_deref().and_then(language_tag).unwrap_or_default();
+            }
+            b"base" => {
+                if let Some(href) = element.value(&self.window, "href") {
+                    self.addresses.set_base(rules, &href);
+                }
+            }
+            _ => {}
+        }
+        let script = (*name == *b"script").then(|| element.script_kind(&self.window));
+        let language = if self.language.is_empty() { rules.language.to_owned() } else { self.language.clone() };
+        let mut inspector = Inspector {
+            rules,
+            tally,
+            addresses: &self.addresses,
+            language: &language,
+            depth: self.depth,
+            denied: Denied::default(),
+        };
+        element.inspect(&mut self.window, &mut inspector, script);
+        let denied = inspector.denied;
+        self.denied.add(&denied);
+        let content = match (&*name, script) {
+            (b"script", Some(kind @ (ScriptKind::Code | ScriptKind::ImportMap | ScriptKind::SpeculationRules))) => {
+                Some(Content::Script(kind))
+            }
+            (b"style", _) => Some(Content::Style),
+            (b"noscript" | b"noembed" | b"noframes" | b"xmp", _) if !tag.foreign && !self.xml => Some(Content::Markup),
+            _ => None,
+        };
+        self.enter(&tag, &name, qualified);
+        let closed = self.xml && tag.self_closing;
+        if let Some(content) = content.filter(|_| self.held.is_none() && !closed) {
+            self.held = Some(Held { tag, content });
+        }
+    }
+
+    /// How what follows the start tag is read.
+    fn enter(&mut self, tag: &Tag, name: &[u8], qualified: Vec<u8>) {
+        if let Mode::Foreign { open_points, .. } = &mut self.mode {
+            *open_points += usize::from(tag.foreign && is_integration_point(name) && !tag.self_closing);
+        }
+        if !matches!(self.mode, Mode::Tags) {
+            return;
+        }
+        let foreign = matches!(name, b"svg" | b"math");
+        let text = matches!(
+            name,
+            b"script" | b"style" | b"title" | b"textarea" | b"iframe" | b"xmp" | b"noembed" | b"noframes" | b"noscript"
+        );
+        if self.xml {
+            // XML has no elements of a special kind, so the parser must not take them for such.
+            if foreign || text || name == b"plaintext" {
+                self.parser = TagParser::new();
+            }
+            if matches!(name, b"script" | b"style") && !tag.self_closing {
+                self.mode = Mode::Text { name: qualified, of: tag.start };
+            }
+        } else if foreign && tag.self_closing {
+            // Nothing is inside, but lol_html reads on as if there were.
+            self.parser = TagParser::new();
+        } else if foreign {
+            self.mode = Mode::Foreign { name: qualified, of: tag.start, open_points: 0 };
+        } else if text {
+            self.mode = Mode::Text { name: qualified, of: tag.start };
+        } else if name == b"plaintext" {
+            self.mode = Mode::All;
+        }
+    }
+
+    fn end(&mut self, rules: &GateRules<'_>, tally: &mut Tally, of: usize, start: usize) {
+        if let Some(held) = self.held.take_if(|held| held.tag.start == of) {
+            self.settle(rules, tally, held, start);
+        }
+        match &mut self.mode {
+            Mode::Text { of: begun, .. } if *begun == of => self.mode = Mode::Tags,
+            Mode::Foreign { of: begun, open_points, .. } if *begun == of => {
+                // Markup that is out of order is left to the parser from here on.
+                self.mode = if *open_points == 0 { Mode::Tags } else { Mode::All };
+            }
+            Mode::Foreign { open_points, .. } => *open_points = open_points.saturating_sub(1),
+            _ => {}
+        }
+    }
+
+    /// Decides on an element whose content ends at `end`.
+    fn settle(&mut self, rules: &GateRules<'_>, tally: &mut Tally, held: Held, end: usize) {
+        let content = held.tag.end..end;
+        let text = self.window.get(content.clone()).to_vec();
+        let language = if self.language.is_empty() { rules.language.to_owned() } else { self.language.clone() };
+        let mut inspector = Inspector {
+            rules,
+            tally,
+            addresses: &self.addresses,
+            language: &language,
+            depth: self.depth,
+            denied: Denied::default(),
+        };
+        let shape = tag_shape(self.window.get(held.tag.start..held.tag.end), 1);
+        let name_end = held.tag.start + shape.map_or(1, |shape| shape.name_end);
+        let element = Element { tag: &held.tag, name: b"", name_end, foreign: held.tag.foreign, xml: self.xml };
+        let replacement = match held.content {
+            Content::Script(ScriptKind::ImportMap) => disarm_import_map(&mut inspector, &text),
+            Content::Script(kind) => {
+                let denied = match kind {
+                    _ if text.len() > MAX_CONTENT => inspector.deny_all(),
+                    ScriptKind::SpeculationRules => names_denied_rules(&mut inspector, &text),
+                    _ => inspector.script(&text),
+                };
+                if denied {
+                    element.park_script(&mut self.window, &inspector);
+                }
+                None
+            }
+            // Only what is denied is replaced, byte by byte, so that other characters may be of any encoding.
+            Content::Style => inspector.css(&text),
+            Content::Markup => inspector.markup(&text, None),
+        };
+        if let Some(replacement) = replacement {
+            if held.content != Content::Markup && held.tag.start >= self.window.base() {
+                element.mark(&mut self.window, &inspector);
+            }
+            self.window.replace(content, replacement);
+        }
+        let denied = inspector.denied;
+        self.denied.add(&denied);
+    }
+
+    /// Decides on the beginning of a content that is too long to wait for its end. A script is parked whatever it is,
+    /// since the rest cannot be judged; of anything else the rest is judged by itself.
+    fn settle_beginning(&mut self, rules: &GateRules<'_>, tally: &mut Tally, held: Held, read: usize) {
+        let (tag, content) = (Tag { end: read, ..held.tag.place() }, held.content);
+        self.settle(rules, tally, held, read);
+        if !matches!(content, Content::Script(_)) {
+            self.held = Some(Held { tag, content });
+        }
+    }
+
+    fn place_guard(&mut self, rules: &GateRules<'_>, tag: &Tag, name: &[u8]) {
+        let Some(guard) = rules.guard.filter(|_| self.guard_due) else { return };
+        match name {
+            b"html" => return,
+            b"head" => self.window.insert(tag.end, guard),
+            _ => self.window.insert(tag.start, guard),
+        }
+        self.guard_due = false;
+    }
+}
+
+/// A language tag that may stand in an address (RFC 5646, section 2.1).
+fn language_tag(value: &[u8]) -> Option<String> {
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || *b == b'-';
+    let tag = value.trim_ascii();
+    (tag.len() <= 35 && tag.iter().all(plain)).then(|| String::from_utf8_lossy(tag).into_owned())
+}
+
+/// Gates a document that stands in another one; `None` if nothing in it changes.
+pub(super) fn rewrite_fragment(
+    rules: &GateRules<'_>,
+    tally: &mut Tally,
+    text: &[u8],
+    addresses: &Addresses,
+    depth: usize,
+) -> Option<(Vec<u8>, Denied)> {
+    let mut gate = Gate { addresses: addresses.clone(), depth, ..Gate::new(false) };
+    let mut output = Vec::new();
+    if gate.write(rules, tally, text, &mut output).is_err() {
+        gate.abandon(&mut output);
+    }
+    gate.finish(rules, tally, &mut output);
+    gate.window.changed().then_some((output, gate.denied))
+}

@@ -1,0 +1,138 @@
+//! Judging what one element names, and remembering why it was denied.
+
+use std::sync::Arc;
+
+use super::address::{Addresses, DataUrl, javascript};
+use super::css::neutralise;
+use super::gate::{MAX_DEPTH, rewrite_fragment};
+use super::rules::GateRules;
+use super::srcset::without_denied;
+use crate::enforce::judge::{Direction, Tally};
+use crate::policy::{PurposeSet, ResourceKind, Verdict};
+
+/// Judges the addresses of one element.
+pub(super) struct Inspector<'a, 'r> {
+    pub rules: &'a GateRules<'r>,
+    pub tally: &'a mut Tally,
+    pub addresses: &'a Addresses,
+    pub language: &'a str,
+    /// How many documents this one stands in.
+    pub depth: usize,
+    pub denied: Denied,
+}
+
+/// What an element was denied for.
+#[derive(Clone, Default)]
+pub(super) struct Denied {
+    pub purposes: PurposeSet,
+    /// The first of the vendors.
+    pub vendor: Option<Arc<str>>,
+}
+
+impl Inspector<'_, '_> {
+    /// Whether the address `written` is denied to an element that fetches a `kind`.
+    pub(super) fn url(&mut self, written: &[u8], kind: ResourceKind) -> bool {
+        match written.first().map(u8::to_ascii_lowercase) {
+            // `data:` and `javascript:`, or what browsers correct to them.
+            Some(b'd' | b'j' | 0..=b' ') => self.inner(written, kind) || self.outer(written, kind),
+            _ => self.outer(written, kind),
+        }
+    }
+
+    fn outer(&mut self, written: &[u8], kind: ResourceKind) -> bool {
+        let verdict = self.addresses.verdict(self.rules, written, kind);
+        verdict.is_some_and(|verdict| self.note(&verdict))
+    }
+
+    /// What an address carries in itself is judged as if it stood in the page.
+    fn inner(&mut self, written: &[u8], kind: ResourceKind) -> bool {
+        if let Some(script) = javascript(written) {
+            return self.script(&script);
+        }
+        let Some(DataUrl { kind: media, body }) = DataUrl::parse(written) else { return false };
+        match (kind, media.as_str()) {
+            (ResourceKind::Script, _) => self.script(&body),
+            (ResourceKind::Stylesheet, _) => self.css(&body).is_some(),
+            (ResourceKind::Frame | ResourceKind::Object | ResourceKind::Document, _) => {
+                self.markup(&body, None).is_some()
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a script names somebody who is denied.
+    pub(super) fn script(&mut self, text: &[u8]) -> bool {
+        let (judge, mut verdicts) = (self.rules.judge, Vec::new());
+        judge.verdicts_in(text, &mut |verdict| verdicts.push(verdict));
+        verdicts.iter().fold(false, |denied, verdict| self.note(verdict) || denied)
+    }
+
+    /// CSS in which nothing that is denied can be fetched; `None` if nothing is. What is not UTF-8 is read byte by byte,
+    /// so that every byte comes out as it went in.
+    pub(super) fn css(&mut self, text: &[u8]) -> Option<Vec<u8>> {
+        if let Ok(text) = std::str::from_utf8(text) {
+            let changed = neutralise(text, &mut |url| self.url(url.as_bytes(), ResourceKind::Image));
+            return changed.map(String::into_bytes);
+        }
+        let wide: String = text.iter().copied().map(char::from).collect();
+        let changed = neutralise(&wide, &mut |url| self.url(&narrow(url), ResourceKind::Image))?;
+        Some(narrow(&changed))
+    }
+
+    /// What remains of a `srcset`; `None` if all of it does.
+    pub(super) fn srcset(&mut self, text: &str) -> Option<String> {
+        without_denied(text, &mut |url| self.url(url.as_bytes(), ResourceKind::Image))
+    }
+
+    /// Markup of a document in this one, gated; `None` if nothing in it is denied. `guard`: the tags for its head.
+    pub(super) fn markup(&mut self, text: &[u8], guard: Option<&str>) -> Option<Vec<u8>> {
+        if self.depth >= MAX_DEPTH {
+            // Nobody who means well nests so deeply; it is not looked into, and not let through.
+            self.deny_all();
+            return Some(Vec::new());
+        }
+        let rules = GateRules { guard, language: self.language, ..*self.rules };
+        let (markup, denied) = rewrite_fragment(&rules, self.tally, text, self.addresses, self.depth + 1)?;
+        self.denied.add(&denied);
+        Some(markup)
+    }
+
+    /// Denies what cannot be judged, until everything is granted.
+    pub(super) fn deny_all(&mut self) -> bool {
+        let judge = &self.rules.judge;
+        let missing = judge.site.options.purposes.without(judge.granted);
+        self.denied.purposes = self.denied.purposes.union(missing);
+        judge.enforces()
+    }
+
+    /// Counts a verdict, and keeps its reason if it blocks.
+    fn note(&mut self, verdict: &Verdict<'_>) -> bool {
+        let blocks = self.tally.count(Direction::Element, verdict);
+        if blocks {
+            let vendor = verdict.rule.and_then(|rule| rule.vendor.clone());
+            self.denied.add(&Denied { purposes: verdict.purpose.into_iter().collect(), vendor });
+        }
+        blocks
+    }
+}
+
+impl Denied {
+    pub(super) fn add(&mut self, other: &Denied) {
+        self.purposes = self.purposes.union(other.purposes);
+        if self.vendor.is_none() {
+            self.vendor.clone_from(&other.vendor);
+        }
+    }
+}
+
+/// The bytes that were read as characters of the same number; others as UTF-8.
+fn narrow(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    for character in text.chars() {
+        match u8::try_from(character) {
+            Ok(byte) => bytes.push(byte),
+            Err(_) => bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    bytes
+}

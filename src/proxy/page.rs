@@ -1,0 +1,122 @@
+//! The body of a page, as a pingora module: body filters are not told of every way in which a response ends.
+
+use std::any::Any;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::HeaderMap;
+use pingora::modules::http::{HttpModule, HttpModuleBuilder, Module};
+use pingora::{Error, ErrorType, Result};
+
+use super::context::{Decision, judge};
+use crate::enforce::html::{GateRules, Outcome, PageStream};
+use crate::enforce::Tally;
+use crate::reload::Snapshot;
+
+/// Takes a page through the gate; idle for everything that is no page.
+#[derive(Default)]
+pub(super) struct PageModule(Option<Box<Page>>);
+
+/// A page, and all that its rules are made of.
+pub(super) struct Page {
+    pub snapshot: Arc<Snapshot>,
+    pub decision: Decision,
+    pub secure: bool,
+    pub authority: String,
+    pub path: String,
+    pub guard: String,
+    pub language: &'static str,
+    /// Only ever reached through the one who owns it, which needs no locking.
+    pub stream: Mutex<PageStream>,
+    pub ended: bool,
+}
+
+impl Page {
+    fn with<T>(&mut self, action: impl FnOnce(&mut PageStream, &GateRules<'_>) -> T) -> Option<T> {
+        let rules = GateRules {
+            judge: judge(&self.snapshot, &self.decision)?,
+            purposes: &self.snapshot.ruleset.purposes,
+            prefix: &self.snapshot.consent.prefix,
+            secure: self.secure,
+            authority: &self.authority,
+            path: &self.path,
+            guard: Some(&self.guard),
+            language: self.language,
+        };
+        Some(action(self.stream.get_mut().unwrap_or_else(PoisonError::into_inner), &rules))
+    }
+
+    fn write(&mut self, body: &[u8], end: bool) -> Result<Bytes> {
+        if self.ended {
+            return Ok(Bytes::new());
+        }
+        self.ended = end;
+        let mut output = Vec::with_capacity(body.len());
+        let written = self.with(|stream, rules| {
+            stream.write(rules, body, &mut output)?;
+            if end { stream.finish(rules, &mut output) } else { Ok(()) }
+        });
+        match written {
+            Some(Err(error)) => Error::e_because(ErrorType::InternalError, "page", error).map_err(|e| e.into_up()),
+            _ => Ok(Bytes::from(output)),
+        }
+    }
+}
+
+impl PageModule {
+    pub(super) fn begin(&mut self, page: Page) {
+        self.0 = Some(Box::new(page));
+    }
+
+    /// What was judged, and what became of the page.
+    pub(super) fn result(&mut self) -> Option<(&Tally, Outcome)> {
+        let stream = self.0.as_mut()?.stream.get_mut().unwrap_or_else(PoisonError::into_inner);
+        Some((stream.tally(), stream.outcome()))
+    }
+
+    fn end(&mut self) -> Result<Option<Bytes>> {
+        let Some(page) = &mut self.0 else { return Ok(None) };
+        Ok(Some(page.write(b"", true)?).filter(|rest| !rest.is_empty()))
+    }
+}
+
+#[async_trait]
+impl HttpModule for PageModule {
+    fn response_body_filter(&mut self, body: &mut Option<Bytes>, end: bool) -> Result<()> {
+        let Some(page) = &mut self.0 else { return Ok(()) };
+        let piece = body.take().unwrap_or_default();
+        *body = Some(page.write(&piece, end)?).filter(|rest| !rest.is_empty());
+        Ok(())
+    }
+
+    /// The rest of the page goes out instead of the trailers.
+    fn response_trailer_filter(&mut self, trailers: &mut Option<Box<HeaderMap>>) -> Result<Option<Bytes>> {
+        let rest = self.end()?;
+        if self.0.is_some() {
+            *trailers = None;
+        }
+        Ok(rest)
+    }
+
+    fn response_done_filter(&mut self) -> Result<Option<Bytes>> {
+        self.end()
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+/// Makes a module for each request.
+pub(super) struct PageModules;
+
+impl HttpModuleBuilder for PageModules {
+    fn init(&self) -> Module {
+        Box::new(PageModule::default())
+    }
+}
