@@ -53,3 +53,16 @@ fn with_all_granted_every_mechanism_reaches_its_tracker() {
     let wrong = each(&mut visitor, |_| true, |visitor, mechanism| visitor.missing(&[mechanism]));
     nothing("with everything granted this did not work", &wrong);
 }
+
+#[test]
+fn what_only_a_policy_can_stop_is_stopped_by_it() {
+    let (world, shop) = (World::start(vec![]), Shop::open());
+    let app = shop.behind_proxy("csp = \"enforce\"");
+    let mut visitor = Visitor::new(&world, app.address);
+    let wrong = each(
+        &mut visitor,
+        |mechanism| mechanism.is("csp"),
+        |visitor, mechanism| visitor.leaks(&[mechanism], |_| false),
+    );
+    nothing("before consent", &wrong);
+}

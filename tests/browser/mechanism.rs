@@ -4,6 +4,7 @@
 //! response, `<!--: Name: value -->`, then comes the markup. The words:
 //!
 //! - `frame`: it needs a document of its own, and is shown in a frame; `sandbox`: one in which no script runs;
+//! - `alone`: it only works on a page of its own;
 //! - `head`: it belongs into the head;
 //! - `runs`: a tracker's script comes to run; `connect`: a connection is all there is; `cookie`, `key`: a trace is left
 //!   at the site; `third`: a cookie is left at the tracker; `quiet`: nothing is sent;

@@ -73,8 +73,10 @@ fn answer(request: &Request, turns: &[Vec<Mechanism>; 2]) -> Vec<u8> {
     let named = |name: &str| turns.iter().flatten().find(|mechanism| mechanism.name == name);
     match parts[..] {
         ["own", part] => own(request, part),
-        ["every", turn] => together(of_turn(turn).iter()),
-        ["all", turn] => together(of_turn(turn).iter().filter(|mechanism| !mechanism.is("csp"))),
+        ["every", turn] => together(of_turn(turn).iter().filter(|mechanism| !mechanism.is("alone"))),
+        ["all", turn] => {
+            together(of_turn(turn).iter().filter(|mechanism| !mechanism.is("alone") && !mechanism.is("csp")))
+        }
         ["alone", name] => named(name).map_or_else(missing, |mechanism| together([mechanism].into_iter())),
         ["bare", name] => named(name).map_or_else(missing, |mechanism| page(&mechanism.fields, &mechanism.markup)),
         ["vendor", name] => vendors::snippet(name).map_or_else(missing, |markup| shell(&[], "", markup, "")),

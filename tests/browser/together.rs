@@ -6,9 +6,9 @@ use super::visit::{Visitor, nothing};
 use crate::support::world::World;
 use crate::support::{consent, everything, get};
 
-/// The mechanisms of one turn that `wanted` says yes to.
+/// The mechanisms of one turn that are on the page, and that `wanted` says yes to.
 fn those(turn: &[Mechanism], wanted: impl Fn(&Mechanism) -> bool) -> Vec<&Mechanism> {
-    turn.iter().filter(|mechanism| wanted(mechanism)).collect()
+    turn.iter().filter(|mechanism| !mechanism.is("alone") && wanted(mechanism)).collect()
 }
 
 /// Those that no policy by consent is needed for.

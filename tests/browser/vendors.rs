@@ -84,12 +84,16 @@ impl Vendor {
 fn each(
     visitor: &mut Visitor<'_>,
     shop: &Shop,
+    purposes: Option<&str>,
     wrong: impl Fn(&mut Visitor<'_>, &Vendor) -> Vec<String>,
 ) -> Vec<String> {
     let mut all_wrong = Vec::new();
     for vendor in all() {
         visitor.world.forget();
         shop.forget();
+        if let Some(purposes) = purposes {
+            visitor.agree(purposes);
+        }
         visitor.open(&format!("/vendor/{}", vendor.name));
         let found = wrong(visitor, &vendor);
         all_wrong.extend(visitor.broken().into_iter().map(|part| format!("{}: {part}", vendor.name)));
@@ -103,7 +107,7 @@ fn each(
 fn without_the_proxy_every_vendor_does_what_it_does() {
     let (world, shop) = (World::start(scripts()), Shop::open());
     let mut visitor = Visitor::new(&world, shop.address);
-    let wrong = each(&mut visitor, &shop, |visitor, vendor| vendor.missing(visitor, &shop));
+    let wrong = each(&mut visitor, &shop, None, |visitor, vendor| vendor.missing(visitor, &shop));
     nothing("without the proxy this did not work", &wrong);
 }
 
@@ -112,7 +116,7 @@ fn no_vendor_before_consent_each_after_it_without_reload_none_after_withdrawal()
     let (world, shop) = (World::start(scripts()), Shop::open());
     let app = shop.behind_proxy("");
     let mut visitor = Visitor::new(&world, app.address);
-    let wrong = each(&mut visitor, &shop, |visitor, vendor| {
+    let wrong = each(&mut visitor, &shop, None, |visitor, vendor| {
         let labelled = |when: &str, wrong: Vec<String>| {
             wrong.into_iter().map(move |what| format!("{when}, {what}")).collect::<Vec<_>>()
         };
@@ -139,9 +143,8 @@ fn with_some_purposes_granted_just_their_vendors() {
     let (world, shop) = (World::start(scripts()), Shop::open());
     let app = shop.behind_proxy("");
     let with = |purposes: &'static str, granted: &'static [Purpose]| {
-        let mut visitor = Visitor::new(&world, app.address).agreed(purposes);
-        each(&mut visitor, &shop, |visitor, vendor| {
-            visitor.agree(purposes);
+        let mut visitor = Visitor::new(&world, app.address);
+        each(&mut visitor, &shop, Some(purposes), |visitor, vendor| {
             if granted.contains(&vendor.purpose) {
                 vendor.missing(visitor, &shop)
             } else {
@@ -157,10 +160,9 @@ fn with_some_purposes_granted_just_their_vendors() {
 fn with_a_global_privacy_signal_no_vendor_of_advertising() {
     let (world, shop) = (World::start(scripts()), Shop::open());
     let app = shop.behind_proxy("");
-    let mut visitor = Visitor::new(&world, app.address).agreed("preferences.analytics.marketing");
+    let mut visitor = Visitor::new(&world, app.address);
     visitor.page.send_header("Sec-GPC", "1");
-    let wrong = each(&mut visitor, &shop, |visitor, vendor| {
-        visitor.agree("preferences.analytics.marketing");
+    let wrong = each(&mut visitor, &shop, Some("preferences.analytics.marketing"), |visitor, vendor| {
         if vendor.purpose == Purpose::Marketing { vendor.leaks(visitor, &shop) } else { vendor.missing(visitor, &shop) }
     });
     nothing("with a global privacy signal", &wrong);

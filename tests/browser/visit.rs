@@ -1,6 +1,6 @@
 //! Opening pages, and saying what has come of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -198,30 +198,33 @@ impl Evidence {
         };
         let allowed = |text: &str| whose(text).map(|mechanism| mechanism.purpose).is_some_and(&granted);
         let name = |text: &str| whose(text).map_or("of no mechanism", |mechanism| mechanism.name.as_str()).to_owned();
-        let mut leaks: Vec<String> = Vec::new();
+        let mut leaks: Vec<(String, String)> = Vec::new();
         for address in self.requested.iter().filter(|address| !allowed(address)) {
-            leaks.push(format!("{}: request of {address}", name(address)));
+            leaks.push((name(address), format!("request of {address}")));
         }
         for host in self.greeted.iter().filter(|host| !allowed(host) && !known_host(host).is_some_and(&granted)) {
-            leaks.push(format!("{}: connection to {host}", name(host)));
+            leaks.push((name(host), format!("connection to {host}")));
         }
         for cookie in &self.cookies {
             let own = OWN_COOKIES.contains(&cookie.name.as_str());
             let trace = cookie.name.trim_start_matches("_ga_").trim_start_matches("_gcl_");
             let at_granted = known_host(cookie.domain.trim_start_matches('.')).is_some_and(&granted);
             if !own && !allowed(trace) && !at_granted {
-                leaks.push(format!("{}: cookie {} of {}", name(trace), cookie.name, cookie.domain));
+                leaks.push((name(trace), format!("cookie {} of {}", cookie.name, cookie.domain)));
             }
         }
         for key in self.keys.iter().filter(|key| *key != "cart") {
             let trace = key.trim_start_matches("_hjSession_").trim_start_matches("_gcl_ls_");
             if !allowed(trace) {
-                leaks.push(format!("{}: storage key {key}", name(trace)));
+                leaks.push((name(trace), format!("storage key {key}")));
             }
         }
-        leaks.sort();
-        leaks.dedup();
-        leaks
+        let mut by_name = BTreeMap::<String, BTreeSet<String>>::new();
+        for (name, what) in leaks {
+            by_name.entry(name).or_default().insert(what);
+        }
+        let line = |(name, what): (String, BTreeSet<String>)| format!("{name}: {}", Vec::from_iter(what).join("; "));
+        by_name.into_iter().map(line).collect()
     }
 }
 

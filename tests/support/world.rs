@@ -16,6 +16,7 @@ use super::origin::{Request, read_request, serve};
 /// A request that reached a tracker.
 #[derive(Clone, Debug)]
 pub struct Hit {
+    /// Tells a preflight from what it is for.
     pub method: String,
     pub host: String,
     /// Path and query.
@@ -150,9 +151,10 @@ fn answer(hit: &Hit, request: &Request, secure: bool, scripts: &[VendorScript]) 
 
 /// What is served where no vendor's own script is: by the ending of the path, else by what the browser wants it for.
 fn content(hit: &Hit, path: &str) -> (&'static str, Vec<u8>) {
-    let file = path.rsplit('/').next().unwrap_or_default();
+    let (folder, file) = path.rsplit_once('/').unwrap_or_default();
     let (name, ending) = file.rsplit_once('.').unwrap_or((file, ""));
     let ending = match (ending, hit.kind.as_str()) {
+        ("js" | "mjs", _) if folder != "/m" => "empty",
         ("js" | "mjs" | "css" | "gif" | "svg" | "html" | "events" | "beacon", _) => ending,
         (_, "script") => "empty",
         (_, "image") => "gif",
