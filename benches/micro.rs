@@ -123,6 +123,7 @@ mod request_and_response {
             blocked_path: "/.consentry/blocked",
             consent_header: "x-consent-purposes",
             by_consent: false,
+            is_page: false,
         };
         bencher.bench(|| {
             judge(granted, &host).map(|judge| edit_response(&judge, black_box(&facts), &mut Tally::default()))

@@ -29,6 +29,7 @@ pub use resource::ResourceKind;
 pub use ruleset::Ruleset;
 pub use site::{
     CookieLifetimes, Jurisdiction, OperatorRules, ShareEvent, ShareLink, Site, SiteOptions, UnknownCookies,
+    Unrewritable,
 };
 pub use sources::{CspHost, CspMode, CspOptions, SourceLists};
 pub use url::{Url, decode_percent, normal_path, query_pairs, split_query};

@@ -8,6 +8,7 @@ mod fail_to_proxy;
 mod forwarded;
 mod message;
 mod own_pages;
+mod page;
 mod request;
 mod request_body;
 mod response;
@@ -50,8 +51,9 @@ impl ProxyHttp for Gateway {
         Context::new(self)
     }
 
-    /// No module works on bodies, so none is built for each request.
-    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+    fn init_downstream_modules(&self, modules: &mut HttpModules) {
+        modules.add_module(Box::new(page::PageModules));
+    }
 
     fn allow_spawning_subrequest(&self, _session: &Session, _context: &Context) -> bool {
         false

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use crate::config::{
     self, Compiled, Config, ConsentSettings, Diagnostic, Limits, Listen, Loaded, Server, Severity, UpstreamSettings,
 };
+use crate::enforce::html::GuardFiles;
 use crate::metrics::{Metrics, SiteMetrics};
 use crate::net::{UpstreamError, Upstreams};
 use crate::policy::Ruleset;
@@ -42,6 +43,7 @@ pub struct Snapshot {
 pub struct SiteRuntime {
     pub upstreams: Upstreams,
     pub metrics: SiteMetrics,
+    pub guard: GuardFiles,
 }
 
 /// What a restart would be needed for.
@@ -212,7 +214,8 @@ fn snapshot(config: Config, metrics: &Metrics, version: u64) -> Result<Snapshot,
     let sites = ruleset.sites.iter().zip(upstreams).map(|(site, settings)| {
         let UpstreamSettings { addresses, ca } = settings;
         let upstreams = Upstreams::new(addresses, ca.as_deref(), limits.clone(), &site.options.name)?;
-        Ok(SiteRuntime { upstreams, metrics: metrics.site(site, &ruleset.purposes) })
+        let guard = GuardFiles::new(site, &ruleset.catalog, &ruleset.purposes, &consent.prefix, &consent.cookie.name);
+        Ok(SiteRuntime { upstreams, metrics: metrics.site(site, &ruleset.purposes), guard })
     });
     let sites = sites.collect::<Result<_, UpstreamError>>()?;
     Ok(Snapshot { ruleset, consent, sites, version, since: timestamp(), access_log })

@@ -84,6 +84,8 @@ pub(super) struct Site {
     pub unknown_cookies: Option<Text>,
     pub signals: Vec<Text>,
     pub validity_days: Option<Spanned<u64>>,
+    pub on_unrewritable: Option<Text>,
+    pub lazy_attributes: Vec<Text>,
     pub max_age_days: BTreeMap<Text, Spanned<u64>>,
     pub purpose: Vec<Spanned<Purpose>>,
     pub cookie: Vec<Spanned<NameRule>>,

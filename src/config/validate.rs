@@ -18,7 +18,7 @@ use crate::consent::OwnCookie;
 use crate::consent::signal::FORMATS;
 use crate::policy::{
     Catalog, CookieLifetimes, Host, HostPattern, Jurisdiction, Mode, OperatorRules, Purpose, PurposeSet, Purposes,
-    SiteOptions, UnknownCookies,
+    SiteOptions, UnknownCookies, Unrewritable,
 };
 
 const DAY: u64 = 86_400;
@@ -353,6 +353,7 @@ fn one_site(
         [("opt-in", Jurisdiction::OptIn), ("opt-out", Jurisdiction::OptOut), ("notice", Jurisdiction::Notice)];
     let unknown =
         [("block", UnknownCookies::Block), ("report", UnknownCookies::Report), ("allow", UnknownCookies::Allow)];
+    let unrewritable = [("pass", Unrewritable::Pass), ("refuse", Unrewritable::Refuse)];
     let (purposes, gpc_caps) = site_purposes(check, &raw.purpose);
     check.offered = Some(purposes);
     let csp = csp(check, &raw, shared.consent, shared.catalog);
@@ -368,6 +369,8 @@ fn one_site(
         validity: check.number(raw.validity_days, 180, 1..=3650) * DAY,
         lifetimes: lifetimes(check, raw.max_age_days),
         shares: raw.share.iter().filter_map(|share| share_link(check, share)).collect(),
+        on_unrewritable: check.choice(raw.on_unrewritable.as_ref(), &unrewritable).unwrap_or_default(),
+        lazy_attributes: lazy_attributes(check, &raw.lazy_attributes),
         csp,
         clear_site_data: raw.clear_site_data,
     };
@@ -377,6 +380,19 @@ fn one_site(
     check.offered = None;
     let rules = OperatorRules { cookies, storage, requests, hosts };
     Some(SiteConfig { options, rules, upstreams, ca: ca.map(Into::into) })
+}
+
+/// Names of attributes from which scripts take addresses.
+fn lazy_attributes(check: &mut Check<'_>, names: &[Text]) -> Vec<Box<str>> {
+    let plain = |name: &str| {
+        let rest = name.strip_prefix("data-").unwrap_or_default();
+        !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    for name in names.iter().filter(|name| !plain(name.get_ref())) {
+        let message = format!("`{}` is no attribute that scripts take addresses from", name.get_ref());
+        check.error(name.span(), message, "write it as pages do, in small letters: `data-src`, `data-srcset`");
+    }
+    names.iter().map(|name| name.get_ref().as_str().into()).collect()
 }
 
 fn upstream(check: &mut Check<'_>, text: &Text) -> Option<UpstreamAddress> {

@@ -1,6 +1,6 @@
 //! Keeping a response that depends on consent out of caches that serve several visitors.
 
-use http::header::{CACHE_CONTROL, VARY};
+use http::header::{CACHE_CONTROL, EXPIRES, LAST_MODIFIED, VARY};
 use http::{HeaderMap, HeaderName};
 
 use super::change::HeaderChange;
@@ -18,7 +18,8 @@ const TARGETED: [&str; 6] = [
 /// What the response depends on. `Cookie` and not the one cookie's name: `Vary` knows only fields.
 const INPUTS: [&str; 2] = ["Cookie", "Sec-GPC"];
 
-/// Changes that make `headers` storable by the visitor's own browser at most (RFC 9111, section 5.2.2.7).
+/// Changes that make `headers` storable by the visitor's own browser at most (RFC 9111, section 5.2.2.7), and there only
+/// for as long as the choice stays the same.
 pub(super) fn keep_private(headers: &HeaderMap, changes: &mut Vec<HeaderChange>) {
     if !is_private(headers) {
         let shared = ["public", "s-maxage", "proxy-revalidate", "private"];
@@ -26,6 +27,8 @@ pub(super) fn keep_private(headers: &HeaderMap, changes: &mut Vec<HeaderChange>)
             list(headers, CACHE_CONTROL).filter(|directive| !shared.iter().any(|name| is_named(directive, name)));
         let value = std::iter::once("private").chain(kept).collect::<Vec<_>>().join(", ");
         changes.push(HeaderChange::set(CACHE_CONTROL, value.into_bytes()));
+    }
+    if !has_directive(headers, "no-store") {
         vary(headers, changes);
     }
     let targeted = headers.keys().filter(|name| is_targeted(name.as_str()));
@@ -57,6 +60,16 @@ fn vary(headers: &HeaderMap, changes: &mut Vec<HeaderChange>) {
     if missing.count() > 0 {
         changes.push(HeaderChange::set(VARY, value.into_bytes()));
     }
+}
+
+/// Whether a cache may keep this and show it again without asking (RFC 9111, sections 3 and 4.2).
+pub(super) fn is_storable(headers: &HeaderMap) -> bool {
+    let says_how = [CACHE_CONTROL, EXPIRES, LAST_MODIFIED].iter().any(|name| headers.contains_key(name));
+    (says_how || headers.keys().any(|name| is_targeted(name.as_str()))) && !has_directive(headers, "no-store")
+}
+
+fn has_directive(headers: &HeaderMap, name: &str) -> bool {
+    list(headers, CACHE_CONTROL).any(|directive| directive.eq_ignore_ascii_case(name))
 }
 
 /// With a value, `private` is about single fields only.
@@ -102,7 +115,7 @@ mod tests {
                 &["cache-control: private, max-age=60", "vary: Accept-Encoding, cookie, Sec-GPC"],
             ),
             (&[("cache-control", "no-store"), ("surrogate-control", "max-age=9")], &["surrogate-control: "]),
-            (&[("cache-control", "Private, max-age=3")], &[]),
+            (&[("cache-control", "Private, max-age=3")], &["vary: Cookie, Sec-GPC"]),
             (
                 &[("cache-control", "private=\"set-cookie\", max-age=3"), ("vary", "*")],
                 &["cache-control: private, max-age=3"],

@@ -12,6 +12,7 @@ mod codec;
 mod css;
 mod element;
 mod gate;
+mod guard;
 mod header;
 mod inspector;
 mod rules;
@@ -26,9 +27,10 @@ mod window;
 pub use charset::{Charset, CharsetCheck};
 pub use codec::{
     Coding, DecodeError, Decoder, EncodeError, Encoder, MAX_DECODED, UPSTREAM_ACCEPT_ENCODING, Unsupported,
-    content_coding, negotiate,
+    accepts_gzip, content_coding, negotiate,
 };
 pub use gate::{Gate, GateError};
-pub use header::{PageFacts, PagePlan, Treatment, edit_page_request, page_plan};
+pub use guard::{GuardFiles, OwnFile};
+pub use header::{PageFacts, PagePlan, Treatment, edit_page_request, page_plan, preferred_language, variant};
 pub use rules::GateRules;
 pub use stream::{Outcome, PageError, PageStream};

@@ -32,6 +32,8 @@ pub struct ResponseFacts<'a> {
     pub consent_header: &'a str,
     /// Whether the request got here only because a purpose was granted.
     pub by_consent: bool,
+    /// Whether it is a page, whose content depends on consent.
+    pub is_page: bool,
 }
 
 /// At most so many cookies are deleted by one response.
@@ -120,7 +122,7 @@ pub fn edit_response(judge: &Judge<'_>, facts: &ResponseFacts<'_>, tally: &mut T
     consent_shows |= facts.by_consent && judge.enforces();
     consent_shows &= present.caching && is_explicitly_shared(facts.headers);
     consent_shows |= present.vary && judge.enforces() && varies_by(facts.headers, facts.consent_header);
-    let mut depends = !changes.is_empty() || consent_shows;
+    let mut depends = !changes.is_empty() || consent_shows || facts.is_page;
     depends |= add_policy(judge, facts, &mut changes);
     if depends && facts.status >= 200 {
         keep_private(facts.headers, &mut changes);

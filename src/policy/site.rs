@@ -35,6 +35,16 @@ pub enum UnknownCookies {
     Allow,
 }
 
+/// What becomes of a page that cannot be rewritten.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unrewritable {
+    /// It is shown as it is.
+    #[default]
+    Pass,
+    /// It is not shown.
+    Refuse,
+}
+
 /// What kind of access a share link stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShareEvent {
@@ -92,6 +102,9 @@ pub struct SiteOptions {
     pub validity: u64,
     pub lifetimes: CookieLifetimes,
     pub shares: Vec<ShareLink>,
+    pub on_unrewritable: Unrewritable,
+    /// Attributes, in small letters, from which the site's scripts take addresses later.
+    pub lazy_attributes: Vec<Box<str>>,
     pub csp: CspOptions,
     /// Whether withdrawal also asks the browser to erase all that the site stored by script.
     pub clear_site_data: bool,

@@ -7,6 +7,8 @@ use serde::Serialize;
 use super::Gateway;
 use super::context::Context;
 use super::message::target;
+use super::page::PageModule;
+use crate::metrics::SiteMetrics;
 use crate::telemetry::timestamp;
 
 /// One line of the access log. No address, no query, no cookie, and of a share link no token.
@@ -27,12 +29,13 @@ struct Line<'a> {
     answered: Option<&'static str>,
 }
 
-pub(super) fn finish(gateway: &Gateway, session: &Session, _error: Option<&Error>, context: &mut Context) {
+pub(super) fn finish(gateway: &Gateway, session: &mut Session, _error: Option<&Error>, context: &mut Context) {
     let status = session.response_written().map_or(0, |response| response.status.as_u16());
     let elapsed = context.started.elapsed();
     let (Some(runtime), Some(decision)) = (context.runtime(), &context.decision) else { return };
     runtime.metrics.request(status, elapsed.as_secs_f64());
     runtime.metrics.verdicts(&context.tally);
+    count_page(session, context, &runtime.metrics);
     if context.judge().is_some() {
         runtime.metrics.consent(decision.consent.source);
     }
@@ -57,6 +60,18 @@ pub(super) fn finish(gateway: &Gateway, session: &Session, _error: Option<&Error
     if let Ok(mut text) = serde_json::to_vec(&line) {
         text.push(b'\n');
         gateway.access_log.write(text);
+    }
+}
+
+/// Counts what became of a page, and of what it names.
+fn count_page(session: &mut Session, context: &Context, metrics: &SiteMetrics) {
+    if let Some(outcome) = context.page_skipped {
+        metrics.rewrite(outcome);
+    }
+    if let Some((tally, outcome)) = session.downstream_modules_ctx.get_mut::<PageModule>().and_then(PageModule::result)
+    {
+        metrics.verdicts(tally);
+        metrics.rewrite(outcome);
     }
 }
 

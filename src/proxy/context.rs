@@ -8,8 +8,9 @@ use prometheus::IntGauge;
 
 use super::Gateway;
 use crate::consent::Consent;
+use crate::enforce::html::Outcome;
 use crate::enforce::{Judge, RequestEdits, Tally};
-use crate::policy::{Host, Mode, Site};
+use crate::policy::{Host, Mode, PurposeSet, Site};
 use crate::reload::{SiteRuntime, Snapshot};
 
 /// The state of one request. Everything that depends on the ruleset asks the snapshot in here, so that a reload in the
@@ -34,6 +35,8 @@ pub struct Context {
     pub read_ahead_sent: bool,
     /// Whether the request is let through only because a purpose was granted.
     pub by_consent: bool,
+    /// Why a page is passed as it is although something in it may be denied.
+    pub page_skipped: Option<Outcome>,
     pub connect_attempts: usize,
     /// Whether the connection has become a tunnel.
     pub is_tunnel: bool,
@@ -43,11 +46,21 @@ pub struct Context {
 }
 
 /// For whom, and with what consent.
+#[derive(Clone)]
 pub struct Decision {
     /// Position of the site.
     pub site: usize,
     pub host: Host,
     pub consent: Consent,
+    /// Whether the browser sends `Sec-GPC: 1`.
+    pub opted_out: bool,
+}
+
+impl Decision {
+    /// What this visitor's browser says must not be granted.
+    pub fn capped(&self, site: &Site) -> PurposeSet {
+        if self.opted_out { site.options.gpc_caps } else { PurposeSet::EMPTY }
+    }
 }
 
 impl Context {
@@ -65,6 +78,7 @@ impl Context {
             read_ahead: Bytes::new(),
             read_ahead_sent: false,
             by_consent: false,
+            page_skipped: None,
             connect_attempts: 0,
             is_tunnel: false,
             answered: None,

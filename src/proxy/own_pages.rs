@@ -6,13 +6,18 @@
 //! | `GET {prefix}/consent` | the consent in force, as JSON |
 //! | `POST {prefix}/consent` | stores a choice: `{"purposes": ["analytics"]}`, or the page's form |
 //! | `POST {prefix}/withdraw` | stores that nothing is granted, and erases |
+//! | `GET {prefix}/held` | what stands in the place of a frame that is held |
+//! | `GET {prefix}/guard-….js`, `…/rules-….js` | the guard that pages load, and its tables |
 //! | `{prefix}/blocked` | where redirects to denied trackers end |
 //! | `GET /.well-known/gpc.json` | that `Sec-GPC` is honoured (GPC, section 4) |
 
 mod choice;
+mod held;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION, ORIGIN, SET_COOKIE, VARY};
+use http::header::{
+    ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, LOCATION, ORIGIN, SET_COOKIE, VARY,
+};
 use http::{HeaderValue, Method};
 use pingora::Result;
 use pingora::http::ResponseHeader;
@@ -25,6 +30,7 @@ use super::context::{Context, judge};
 use super::message::{discard_body, own_response, respond, target};
 use crate::consent::signal::global_privacy_control;
 use crate::consent::{OwnConsent, Source};
+use crate::enforce::html::accepts_gzip;
 use crate::enforce::{ExpiryScope, Judge, block_answer, expiries};
 use crate::policy::{Host, Purpose, PurposeSet, Url};
 
@@ -71,6 +77,8 @@ pub(super) async fn answer(session: &mut Session, context: &mut Context) -> Resu
         (b"", true, _) => redirect(session, &format!("{prefix}/"), Vec::new()).await?,
         (b"/", true, _) => preferences(session, context).await?,
         (b"/consent", true, _) => show(session, context).await?,
+        (b"/held", true, _) => held::held(session, context).await?,
+        (file, true, _) if file.ends_with(b".js") => script(session, context).await?,
         (b"/consent" | b"/withdraw", _, true) if is_cross_site(session, context) => {
             problem(session, 403, "a choice can only be made from the site itself").await?;
         }
@@ -158,11 +166,43 @@ fn consent_json(context: &Context, granted: PurposeSet, given_at: Option<u64>, c
 
 async fn preferences(session: &mut Session, context: &Context) -> Result<()> {
     let page = page(session, context);
+    page_response(session, page, PAGE_POLICY).await
+}
+
+async fn page_response(session: &mut Session, page: String, policy: &'static str) -> Result<()> {
     let mut response = own_response(200, Some("text/html; charset=utf-8"))?;
-    response.insert_header("content-security-policy", PAGE_POLICY)?;
+    response.insert_header("content-security-policy", policy)?;
     response.insert_header("referrer-policy", "same-origin")?;
     response.insert_header("x-content-type-options", "nosniff")?;
     respond(session, response, Bytes::from(page)).await
+}
+
+/// The guard or its tables. Their names hold for their content only; under an old name comes what is in force, for now.
+async fn script(session: &mut Session, context: &Context) -> Result<()> {
+    let header = session.req_header();
+    let path = String::from_utf8_lossy(target(header).0).into_owned();
+    let prefix = &*context.snapshot.consent.prefix;
+    let named = |name: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(name));
+    let files = context.runtime().map(|runtime| &runtime.guard);
+    let file = files.and_then(|files| match (named("/guard-"), named("/rules-")) {
+        (true, _) => Some(&files.guard),
+        (_, true) => Some(&files.rules),
+        _ => None,
+    });
+    let Some(file) = file else { return problem(session, 404, "there is no such page").await };
+    let accepted = header.headers.get_all(ACCEPT_ENCODING).iter().map(|value| value.as_bytes());
+    let gzip = accepts_gzip(accepted);
+    let mut response = own_response(200, Some("text/javascript; charset=utf-8"))?;
+    if *file.path == *path {
+        response.insert_header(CACHE_CONTROL, "public, max-age=31536000, immutable")?;
+    }
+    response.insert_header(VARY, "Accept-Encoding")?;
+    response.insert_header("x-content-type-options", "nosniff")?;
+    if gzip {
+        response.insert_header(CONTENT_ENCODING, "gzip")?;
+    }
+    let body = Bytes::copy_from_slice(if gzip { &file.gzip } else { &file.text });
+    respond(session, response, body).await
 }
 
 fn page(session: &Session, context: &Context) -> String {

@@ -10,8 +10,8 @@ use pingora::modules::http::{HttpModule, HttpModuleBuilder, Module};
 use pingora::{Error, ErrorType, Result};
 
 use super::context::{Decision, judge};
-use crate::enforce::html::{GateRules, Outcome, PageStream};
 use crate::enforce::Tally;
+use crate::enforce::html::{GateRules, Outcome, PageStream};
 use crate::reload::Snapshot;
 
 /// Takes a page through the gate; idle for everything that is no page.
@@ -26,7 +26,7 @@ pub(super) struct Page {
     pub authority: String,
     pub path: String,
     pub guard: String,
-    pub language: &'static str,
+    pub language: String,
     /// Only ever reached through the one who owns it, which needs no locking.
     pub stream: Mutex<PageStream>,
     pub ended: bool,
@@ -42,7 +42,7 @@ impl Page {
             authority: &self.authority,
             path: &self.path,
             guard: Some(&self.guard),
-            language: self.language,
+            language: &self.language,
         };
         Some(action(self.stream.get_mut().unwrap_or_else(PoisonError::into_inner), &rules))
     }
@@ -90,13 +90,9 @@ impl HttpModule for PageModule {
         Ok(())
     }
 
-    /// The rest of the page goes out instead of the trailers.
-    fn response_trailer_filter(&mut self, trailers: &mut Option<Box<HeaderMap>>) -> Result<Option<Bytes>> {
-        let rest = self.end()?;
-        if self.0.is_some() {
-            *trailers = None;
-        }
-        Ok(rest)
+    /// If there is a rest of the page, it goes out instead of the trailers.
+    fn response_trailer_filter(&mut self, _trailers: &mut Option<Box<HeaderMap>>) -> Result<Option<Bytes>> {
+        self.end()
     }
 
     fn response_done_filter(&mut self) -> Result<Option<Bytes>> {

@@ -11,6 +11,7 @@ use super::context::{Context, Decision, judge};
 use super::message::{content_length, own_response, respond, target};
 use super::{Gateway, forwarded, own_pages, tracker};
 use crate::consent::resolve;
+use crate::consent::signal::global_privacy_control;
 use crate::enforce::edit_request;
 use crate::policy::{Host, Mode, RequestRule};
 use crate::reload::Snapshot;
@@ -57,7 +58,8 @@ fn decide(snapshot: &Snapshot, host: Host, headers: &HeaderMap, now: u64) -> Opt
     let position = ruleset.site_at(&host)?;
     let site = ruleset.sites.get(position)?;
     let consent = resolve(site, &ruleset.purposes, &snapshot.consent.cookie, headers, now, |_, _, _| {});
-    Some((Decision { site: position, host, consent }, site.options.mode))
+    let opted_out = global_privacy_control(headers);
+    Some((Decision { site: position, host, consent, opted_out }, site.options.mode))
 }
 
 /// The host that the visitor addressed: in the request target, else in `Host` (RFC 9112, section 3.2.2). Both must say

@@ -10,7 +10,8 @@ use super::context::Context;
 use super::forwarded;
 use super::message::target;
 use crate::consent::merge_lines;
-use crate::enforce::Edit;
+use crate::enforce::html::{edit_page_request, variant};
+use crate::enforce::{Edit, HeaderChange};
 use crate::policy::PurposeSet;
 
 // As text, since pingora would copy the name of a `HeaderName` that it does not know for each field that is set, and in
@@ -42,6 +43,13 @@ pub(super) fn filter(session: &Session, upstream: &mut RequestHeader, context: &
     }
     for name in &context.edits.removed {
         upstream.remove_header(*name);
+    }
+    let made_for = || variant(&context.snapshot.ruleset.hash, judge.granted);
+    for HeaderChange { name, values } in edit_page_request(&judge, &session.req_header().headers, &made_for) {
+        upstream.remove_header(&name);
+        for value in values {
+            upstream.insert_header(name.clone(), value)?;
+        }
     }
     Ok(())
 }

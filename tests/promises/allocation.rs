@@ -77,6 +77,7 @@ fn decide(
         blocked_path: "/.consentry/blocked",
         consent_header: "x-consent-purposes",
         by_consent: false,
+        is_page: false,
     };
     let changes = edit_response(&judge, &facts, &mut tally);
     !blocked

@@ -90,6 +90,7 @@ proptest! {
         let facts = ResponseFacts {
             status: 200, headers: &headers, request: &request, path: b"/", secure: false, now: 1_700_000_000,
             blocked_path: "/.consentry/blocked", consent_header: "x-consent-purposes", by_consent: false,
+ is_page: false,
         };
         let changes = edit_response(&judge, &facts, &mut tally);
         let before: Vec<_> = headers.get_all(SET_COOKIE).iter().cloned().collect();
@@ -129,6 +130,7 @@ proptest! {
         let facts = ResponseFacts {
             status: 302, headers: &headers, request: &request, path: b"/", secure: true, now: 0,
             blocked_path: "/.consentry/blocked", consent_header: "x-consent-purposes", by_consent: false,
+ is_page: false,
         };
         edit_response(&judge, &facts, &mut Tally::default());
     }

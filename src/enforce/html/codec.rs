@@ -9,7 +9,7 @@ mod zstd;
 
 pub use decoder::{DecodeError, Decoder, MAX_DECODED};
 pub use encoder::{EncodeError, Encoder};
-pub use negotiate::negotiate;
+pub use negotiate::{accepts_gzip, negotiate};
 
 /// What an upstream is asked for where its answer may be rewritten: what is not compressed need not be decoded.
 /// Upstreams may answer otherwise.

@@ -9,7 +9,7 @@ use super::inspector::{Denied, Inspector};
 use super::rules::GateRules;
 use super::scan::{Found, MAX_NAME, Scanner, lower, tag_shape};
 use super::script::{disarm_import_map, names_denied_rules};
-use super::tags::{Event, ParserFailed, Tag, TagParser, is_integration_point};
+use super::tags::{Event, ParserFailed, Tag, TagParser, nests};
 use super::window::Window;
 use crate::enforce::judge::Tally;
 
@@ -39,7 +39,7 @@ enum Mode {
     /// Inside an element whose content is text, up to the end tag of this name.
     Text { name: Vec<u8>, of: usize },
     /// Inside SVG or MathML.
-    Foreign { name: Vec<u8>, of: usize, open_points: usize },
+    Foreign { name: Vec<u8>, of: usize, open: usize },
     /// Everything goes to the parser.
     All,
 }
@@ -264,7 +264,10 @@ impl Gate {
         for event in events.drain(..) {
             match event {
                 Event::Start(tag) => self.start(rules, tally, tag),
-                Event::End { of, start } => self.end(rules, tally, of, start),
+                Event::End { of, start, nests } => {
+                    self.end(rules, tally, of, start);
+                    self.leave(of, nests);
+                }
             }
         }
         self.events = events;
@@ -323,8 +326,8 @@ impl Gate {
 
     /// How what follows the start tag is read.
     fn enter(&mut self, tag: &Tag, name: &[u8], qualified: Vec<u8>) {
-        if let Mode::Foreign { open_points, .. } = &mut self.mode {
-            *open_points += usize::from(tag.foreign && is_integration_point(name) && !tag.self_closing);
+        if let Mode::Foreign { open, .. } = &mut self.mode {
+            *open += usize::from(nests(name, tag.foreign) && !tag.self_closing);
         }
         if !matches!(self.mode, Mode::Tags) {
             return;
@@ -346,7 +349,7 @@ impl Gate {
             // Nothing is inside, but lol_html reads on as if there were.
             self.parser = TagParser::new();
         } else if foreign {
-            self.mode = Mode::Foreign { name: qualified, of: tag.start, open_points: 0 };
+            self.mode = Mode::Foreign { name: qualified, of: tag.start, open: 0 };
         } else if text {
             self.mode = Mode::Text { name: qualified, of: tag.start };
         } else if name == b"plaintext" {
@@ -358,13 +361,17 @@ impl Gate {
         if let Some(held) = self.held.take_if(|held| held.tag.start == of) {
             self.settle(rules, tally, held, start);
         }
+    }
+
+    /// How what follows the end tag is read.
+    fn leave(&mut self, of: usize, nests: bool) {
         match &mut self.mode {
             Mode::Text { of: begun, .. } if *begun == of => self.mode = Mode::Tags,
-            Mode::Foreign { of: begun, open_points, .. } if *begun == of => {
+            Mode::Foreign { of: begun, open, .. } if *begun == of => {
                 // Markup that is out of order is left to the parser from here on.
-                self.mode = if *open_points == 0 { Mode::Tags } else { Mode::All };
+                self.mode = if *open == 0 { Mode::Tags } else { Mode::All };
             }
-            Mode::Foreign { open_points, .. } => *open_points = open_points.saturating_sub(1),
+            Mode::Foreign { open, .. } => *open = open.saturating_sub(usize::from(nests)),
             _ => {}
         }
     }

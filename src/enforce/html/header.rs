@@ -1,18 +1,19 @@
 //! Which responses are pages, and what their header says once the body is rewritten.
 
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE, TRAILER, TRANSFER_ENCODING,
-    VARY,
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING,
+    CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE, TRAILER,
+    TRANSFER_ENCODING, VARY,
 };
 use http::{HeaderMap, HeaderName, Version};
 
 use super::codec::{Coding, UPSTREAM_ACCEPT_ENCODING, content_coding, negotiate};
 use super::stream::Outcome;
 use super::validator::{for_variant, with_variant};
+use crate::enforce::cache::is_storable;
 use crate::enforce::change::HeaderChange;
 use crate::enforce::judge::Judge;
-use crate::policy::Mode;
+use crate::policy::{Mode, PurposeSet};
 
 /// Fields that are about exactly the bytes that the upstream sent.
 const ABOUT_BYTES: [&str; 6] =
@@ -28,8 +29,8 @@ pub struct PageFacts<'a> {
     /// The request's, as the visitor sent them.
     pub request: &'a HeaderMap,
     pub version: Version,
-    /// Names what the page is made for: ruleset and consent.
-    pub variant: &'a str,
+    /// Names what the page is made for.
+    pub variant: &'a dyn Fn() -> String,
 }
 
 /// What happens to a page.
@@ -61,7 +62,8 @@ pub struct PagePlan {
 }
 
 impl PagePlan {
-    fn pass(is_page: bool) -> Self {
+    /// The body is left alone.
+    pub fn pass(is_page: bool) -> Self {
         PagePlan {
             is_page,
             treatment: None,
@@ -77,9 +79,14 @@ impl PagePlan {
 
 /// How the response is to be taken. Without an allocation, if it is no page or everything is granted.
 pub fn page_plan(judge: &Judge<'_>, facts: &PageFacts<'_>) -> PagePlan {
-    let Some(kind) = kind_of(facts.headers).filter(|_| facts.status >= 200) else { return PagePlan::pass(false) };
+    let Some(kind) = kind_of(facts.headers).filter(|kind| {
+        // Only who opens a page looks at its beginning to find out what it is.
+        facts.status >= 200 && (*kind != Kind::Unknown || is_navigation(facts.request))
+    }) else {
+        return PagePlan::pass(false);
+    };
     if judge.grants_everything() {
-        return PagePlan::pass(judge.enforces());
+        return PagePlan::pass(judge.enforces() && is_storable(facts.headers));
     }
     let skip = |outcome| PagePlan { skipped: Some(outcome), ..PagePlan::pass(judge.enforces()) };
     let treatment = match judge.site.options.mode {
@@ -154,7 +161,7 @@ fn rewritten_header(facts: &PageFacts<'_>, (from, to): (Coding, Coding)) -> Vec<
     let gone = [CONTENT_LENGTH, ACCEPT_RANGES, LAST_MODIFIED, TRAILER].into_iter().chain(about_bytes);
     let mut changes: Vec<_> = gone.filter(|name| headers.contains_key(name)).map(HeaderChange::remove).collect();
     if let Some(tag) = headers.get(ETAG) {
-        changes.push(HeaderChange::set(ETAG, with_variant(tag.as_bytes(), facts.variant)));
+        changes.push(HeaderChange::set(ETAG, with_variant(tag.as_bytes(), &(facts.variant)())));
     }
     if facts.status == 304 {
         return changes;
@@ -179,20 +186,21 @@ fn rewritten_header(facts: &PageFacts<'_>, (from, to): (Coding, Coding)) -> Vec<
 }
 
 /// What has to change in the request, so that a page that may come can be rewritten and is the right one.
-pub fn edit_page_request(judge: &Judge<'_>, headers: &HeaderMap, variant: &str) -> Vec<HeaderChange> {
+pub fn edit_page_request(judge: &Judge<'_>, headers: &HeaderMap, variant: &dyn Fn() -> String) -> Vec<HeaderChange> {
     if !judge.enforces() || !may_be_page(headers) {
         return Vec::new();
     }
     let gated = !judge.grants_everything();
     let mut changes = Vec::new();
     if let Some(tags) = headers.get(IF_NONE_MATCH) {
-        let held = for_variant(tags.as_bytes(), Some(variant).filter(|_| gated));
+        let variant = gated.then(variant);
+        let held = for_variant(tags.as_bytes(), variant.as_deref());
         changes.push(held.map_or(HeaderChange::remove(IF_NONE_MATCH), |tags| HeaderChange::set(IF_NONE_MATCH, tags)));
     }
     if !gated {
         return changes;
     }
-    let navigation = !is_fetched_by_script(headers);
+    let navigation = is_navigation(headers);
     let gone = [Some(IF_MODIFIED_SINCE), navigation.then_some(RANGE), navigation.then_some(IF_RANGE)];
     changes.extend(gone.into_iter().flatten().filter(|name| headers.contains_key(name)).map(HeaderChange::remove));
     if headers.contains_key(ACCEPT_ENCODING) {
@@ -226,6 +234,30 @@ fn may_be_page(headers: &HeaderMap) -> bool {
             let value = value.as_bytes();
             memchr::memmem::find(value, b"html").is_some() || memchr::memmem::find(value, b"*/*").is_some()
         }),
+    }
+}
+
+/// Names what a page is made for: by the ruleset with this hash, for who granted `granted`.
+pub fn variant(hash: &str, granted: PurposeSet) -> String {
+    let bits = granted.iter().fold(0u32, |bits, purpose| bits | 1 << purpose.index());
+    format!("{}{bits:x}", hash.get(..8).unwrap_or(hash))
+}
+
+/// The first of the languages that the visitor accepts; English where there is none.
+pub fn preferred_language(headers: &HeaderMap) -> String {
+    let field = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let first = field.split([',', ';']).next().unwrap_or_default().trim();
+    let plain = !first.is_empty() && first.len() <= 35 && first.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if plain { first.to_owned() } else { "en".to_owned() }
+}
+
+/// Whether a visitor opens a page, in a window or a frame.
+fn is_navigation(headers: &HeaderMap) -> bool {
+    match headers.get("sec-fetch-dest").map(|value| value.as_bytes()) {
+        Some(destination) => {
+            matches!(destination, b"document" | b"iframe" | b"frame" | b"fencedframe" | b"object" | b"embed")
+        }
+        None => headers.get(ACCEPT).is_some_and(|value| memchr::memmem::find(value.as_bytes(), b"html").is_some()),
     }
 }
 

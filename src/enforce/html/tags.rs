@@ -42,6 +42,8 @@ pub(super) enum Event {
     End {
         of: usize,
         start: usize,
+        /// Whether it was an element that [`nests`].
+        nests: bool,
     },
 }
 
@@ -50,14 +52,18 @@ fn has_end(name: &[u8], foreign: bool) -> bool {
     match name {
         b"script" | b"style" => true,
         b"title" | b"textarea" | b"iframe" | b"xmp" | b"noembed" | b"noframes" | b"noscript" if !foreign => true,
-        b"svg" | b"math" => true,
-        _ => foreign && is_integration_point(name),
+        _ => nests(name, foreign),
     }
 }
 
 /// Foreign elements that may hold HTML (HTML Standard, section 13.2.6).
-pub(super) fn is_integration_point(name: &[u8]) -> bool {
+fn is_integration_point(name: &[u8]) -> bool {
     matches!(name, b"foreignobject" | b"desc" | b"title" | b"mi" | b"mo" | b"mn" | b"ms" | b"mtext" | b"annotation-xml")
+}
+
+/// Whether what is in the element may be of another kind than what is around it.
+pub(super) fn nests(name: &[u8], foreign: bool) -> bool {
+    matches!(name, b"svg" | b"math") || (foreign && is_integration_point(name))
 }
 
 /// The queue between lol_html's handlers, which have to own what they write to, and the gate. Only one thread ever has
@@ -141,13 +147,16 @@ fn read_element(element: &mut Element<'_, '_>, events: &Events) -> lol_html::Han
     let attributes = attributes.collect();
     let self_closing = element.is_self_closing();
     let mut buffer = [0; MAX_NAME];
-    if has_end(lower(element.tag_name().as_bytes(), &mut buffer), foreign)
+    let text = element.tag_name();
+    let name = lower(text.as_bytes(), &mut buffer);
+    let nests = nests(name, foreign);
+    if has_end(name, foreign)
         && let Some(handlers) = element.end_tag_handlers()
     {
         let (queue, of) = (events.clone(), place.start);
         handlers.push(Box::new(move |end| {
             let start = end.source_location().bytes().start;
-            queue.with(|queue| queue.events.push(Event::End { of, start: start + queue.skipped }));
+            queue.with(|queue| queue.events.push(Event::End { of, start: start + queue.skipped, nests }));
             Ok(())
         }));
     }

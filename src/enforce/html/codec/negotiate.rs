@@ -31,6 +31,14 @@ pub fn negotiate<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Coding {
     best.0
 }
 
+/// Whether a client that sent these lines reads gzip.
+#[must_use]
+pub fn accepts_gzip<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> bool {
+    let mut accepted = Accepted::default();
+    lines.into_iter().flat_map(|line| line.split(|byte| *byte == b',')).for_each(|member| accepted.read(member));
+    accepted.gzip.or(accepted.any).is_some_and(|weight| weight > 0)
+}
+
 #[derive(Default)]
 struct Accepted {
     zstd: Option<Weight>,
