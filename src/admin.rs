@@ -6,6 +6,7 @@
 //! | `GET /readyz` | 200, or 503 and what stands in the way |
 //! | `GET /metrics` | all metrics, in the text format of Prometheus |
 //! | `GET /status` | ruleset, last reload and its errors, ports, sites, as JSON |
+//! | `GET /inventory` | hosts that pages contacted, and a proposal for the configuration, as JSON |
 //! | `POST /-/reload` | loads the configuration again; 200, or 422 and what is wrong |
 
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use serde_json::{Value, json};
 
+use crate::inventory::listing;
 use crate::metrics::Metrics;
 use crate::net::Connections;
 use crate::readiness::Readiness;
@@ -46,10 +48,11 @@ impl ServeHttp for Admin {
             ("/readyz", true, _) => self.readyz(),
             ("/metrics", true, _) => self.metrics(),
             ("/status", true, _) => json_answer(200, &self.status()),
+            ("/inventory", true, _) => json_answer(200, &self.inventory()),
             ("/-/reload", _, true) => self.reload().await,
-            ("/livez" | "/readyz" | "/metrics" | "/status", ..) => not_allowed("GET, HEAD"),
+            ("/livez" | "/readyz" | "/metrics" | "/status" | "/inventory", ..) => not_allowed("GET, HEAD"),
             ("/-/reload", ..) => not_allowed("POST"),
-            _ => text(404, "there is /livez, /readyz, /metrics, /status, and POST /-/reload\n".to_owned()),
+            _ => text(404, "there is /livez, /readyz, /metrics, /status, /inventory, and POST /-/reload\n".to_owned()),
         };
         let length = HeaderValue::from(answer.body().len());
         answer.headers_mut().insert(CONTENT_LENGTH, length);
@@ -102,6 +105,12 @@ impl Admin {
             "catalog": current.ruleset.catalog.counts().into_iter().collect::<std::collections::BTreeMap<_, _>>(),
             "sites": sites,
         })
+    }
+
+    fn inventory(&self) -> Value {
+        let current = self.store.current();
+        let inventories = current.sites.iter().map(|runtime| &*runtime.inventory);
+        listing(&current.ruleset.catalog, current.ruleset.sites.iter().zip(inventories))
     }
 
     async fn reload(&self) -> Response<Vec<u8>> {

@@ -4,10 +4,13 @@ mod check;
 mod demo;
 mod explain;
 mod health;
+mod inventory;
 mod run;
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -34,11 +37,26 @@ enum Command {
     Demo(demo::Arguments),
     /// Ask a running proxy whether it is ready.
     Health(health::Arguments),
+    /// Show what pages contact, and propose what to allow.
+    Inventory(inventory::Arguments),
 }
 
 /// Writes to standard output. Whoever reads it may have seen enough, which is no error.
 fn print(text: &str) {
     io::stdout().write_all(text.as_bytes()).ok();
+}
+
+/// How long the admin listener may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The answer of a running proxy's admin listener to `GET path`, header section included.
+fn ask(admin: SocketAddr, path: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&admin, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 /// Runs the command that the process was started with.
@@ -49,5 +67,6 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Health(arguments) => health::health(&arguments),
+        Command::Inventory(arguments) => inventory::inventory(&arguments),
     }
 }

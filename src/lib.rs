@@ -18,6 +18,7 @@ pub mod config;
 pub mod consent;
 pub mod demo;
 pub mod enforce;
+pub mod inventory;
 pub mod metrics;
 pub mod net;
 pub mod policy;

@@ -35,6 +35,7 @@ pub struct Metrics {
     tracker_requests: IntCounterVec,
     consents: IntCounterVec,
     choices: IntCounterVec,
+    csp_reports: IntCounterVec,
     upstream_errors: IntCounterVec,
     /// Requests and connections that the proxy itself refused, by reason.
     pub rejected: IntCounterVec,
@@ -99,6 +100,11 @@ impl Metrics {
             rewrites: counters("rewrites_total", "Pages by what the gate did with them.", &["site", "outcome"])?,
             consents: counters("consents_total", "Requests by where their consent came from.", &["site", "source"])?,
             choices: counters("choices_total", "Choices made on the own pages.", &["site", "action"])?,
+            csp_reports: counters(
+                "csp_reports_total",
+                "Reports of what the policy that depends on consent stopped.",
+                &["site", "outcome"],
+            )?,
             upstream_errors: counters(
                 "upstream_errors_total",
                 "Requests that the upstream did not answer.",
@@ -171,8 +177,43 @@ impl Metrics {
             given: self.choices.with_label_values(&[name, "give"]),
             withdrawn: self.choices.with_label_values(&[name, "withdraw"]),
             rewrites: Outcome::ALL.map(|outcome| self.rewrites.with_label_values(&[name, outcome.as_str()])),
+            csp_reports: ReportOutcome::ALL
+                .map(|outcome| self.csp_reports.with_label_values(&[name, outcome.as_str()])),
             upstream_errors: self.upstream_errors.clone(),
             name: name.into(),
+        }
+    }
+}
+
+/// What became of a violation report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportOutcome {
+    /// Its host is in the inventory.
+    Recorded,
+    /// It names no host, or one of the site's own.
+    Ignored,
+    Malformed,
+    TooLong,
+    /// Another site sent it.
+    Refused,
+}
+
+impl ReportOutcome {
+    pub const ALL: [ReportOutcome; 5] = [
+        ReportOutcome::Recorded,
+        ReportOutcome::Ignored,
+        ReportOutcome::Malformed,
+        ReportOutcome::TooLong,
+        ReportOutcome::Refused,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ReportOutcome::Recorded => "recorded",
+            ReportOutcome::Ignored => "ignored",
+            ReportOutcome::Malformed => "malformed",
+            ReportOutcome::TooLong => "too_long",
+            ReportOutcome::Refused => "refused",
         }
     }
 }
@@ -197,6 +238,7 @@ pub struct SiteMetrics {
     pub given: IntCounter,
     pub withdrawn: IntCounter,
     rewrites: [IntCounter; Outcome::ALL.len()],
+    csp_reports: [IntCounter; ReportOutcome::ALL.len()],
     upstream_errors: IntCounterVec,
     name: Box<str>,
 }
@@ -235,6 +277,12 @@ impl SiteMetrics {
 
     pub fn rewrite(&self, outcome: Outcome) {
         if let Some(counter) = self.rewrites.get(outcome as usize) {
+            counter.inc();
+        }
+    }
+
+    pub fn csp_report(&self, outcome: ReportOutcome) {
+        if let Some(counter) = self.csp_reports.get(outcome as usize) {
             counter.inc();
         }
     }

@@ -15,6 +15,7 @@ use crate::config::{
     self, Compiled, Config, ConsentSettings, Diagnostic, Limits, Listen, Loaded, Server, Severity, UpstreamSettings,
 };
 use crate::enforce::html::GuardFiles;
+use crate::inventory::Inventory;
 use crate::metrics::{Metrics, SiteMetrics};
 use crate::net::{UpstreamError, Upstreams};
 use crate::policy::Ruleset;
@@ -39,11 +40,21 @@ pub struct Snapshot {
     pub access_log: bool,
 }
 
+impl Snapshot {
+    /// The inventory of the site called `name`.
+    fn inventory(&self, name: &str) -> Option<Arc<Inventory>> {
+        let mut sites = self.ruleset.sites.iter().zip(&self.sites);
+        sites.find(|(site, _)| &*site.options.name == name).map(|(_, runtime)| runtime.inventory.clone())
+    }
+}
+
 /// What serves a site.
 pub struct SiteRuntime {
     pub upstreams: Upstreams,
     pub metrics: SiteMetrics,
     pub guard: GuardFiles,
+    /// Kept as long as a site of this name is configured.
+    pub inventory: Arc<Inventory>,
 }
 
 /// What a restart would be needed for.
@@ -93,7 +104,7 @@ impl Store {
         metrics: Arc<Metrics>,
     ) -> Result<Self, UpstreamError> {
         let (fixed, files) = (Static::of(&config), config.files.clone());
-        let snapshot = snapshot(config, &metrics, 1)?;
+        let snapshot = snapshot(config, &metrics, None)?;
         let store = Store {
             current: ArcSwap::from_pointee(snapshot),
             path: path.to_owned(),
@@ -138,7 +149,7 @@ impl Store {
             return self.succeeded(diagnostics, restart_needed);
         }
         let config = Config { limits: self.fixed.limits.clone(), ..config };
-        match snapshot(config, &self.metrics, earlier.version + 1) {
+        match snapshot(config, &self.metrics, Some(&earlier)) {
             Ok(fresh) => {
                 self.inherit_upstreams(&earlier, &fresh).await;
                 log::info!("ruleset {} in force: {}", fresh.version, fresh.ruleset.hash);
@@ -208,16 +219,18 @@ impl Store {
     }
 }
 
-fn snapshot(config: Config, metrics: &Metrics, version: u64) -> Result<Snapshot, UpstreamError> {
+fn snapshot(config: Config, metrics: &Metrics, earlier: Option<&Snapshot>) -> Result<Snapshot, UpstreamError> {
     let limits = config.limits.clone();
     let Compiled { ruleset, upstreams, consent, access_log } = config.compile();
     let sites = ruleset.sites.iter().zip(upstreams).map(|(site, settings)| {
         let UpstreamSettings { addresses, ca } = settings;
         let upstreams = Upstreams::new(addresses, ca.as_deref(), limits.clone(), &site.options.name)?;
+        let inventory = earlier.and_then(|earlier| earlier.inventory(&site.options.name)).unwrap_or_default();
         let guard = GuardFiles::new(site, &ruleset.catalog, &ruleset.purposes, &consent.prefix, &consent.cookie.name);
-        Ok(SiteRuntime { upstreams, metrics: metrics.site(site, &ruleset.purposes), guard })
+        Ok(SiteRuntime { upstreams, metrics: metrics.site(site, &ruleset.purposes), guard, inventory })
     });
     let sites = sites.collect::<Result<_, UpstreamError>>()?;
+    let version = earlier.map_or(1, |earlier| earlier.version + 1);
     Ok(Snapshot { ruleset, consent, sites, version, since: timestamp(), access_log })
 }
 

@@ -20,6 +20,8 @@ mod command_line;
 mod configuration;
 #[path = "promises/consent.rs"]
 mod consent;
+#[path = "promises/csp.rs"]
+mod csp;
 #[path = "promises/demo.rs"]
 mod demo;
 #[path = "promises/gate.rs"]

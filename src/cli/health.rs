@@ -1,11 +1,9 @@
 //! `consentry health`: for containers that have no other program to ask with.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(2);
+use super::ask;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -15,7 +13,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn health(arguments: &Arguments) -> ExitCode {
-    match ask(arguments.admin) {
+    match ask(arguments.admin, "/readyz") {
         Ok(answer) if answer.starts_with("HTTP/1.1 200") => ExitCode::SUCCESS,
         Ok(answer) => {
             eprintln!("{}", answer.rsplit("\r\n\r\n").next().unwrap_or_default().trim_end());
@@ -26,13 +24,4 @@ pub(super) fn health(arguments: &Arguments) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn ask(admin: SocketAddr) -> io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&admin, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
 }

@@ -6,6 +6,14 @@ use crate::policy::{Catalog, CspHost, CspMode, CspOptions, HostPattern};
 
 pub(super) fn csp(check: &mut Check<'_>, site: &raw::Site, consent: &ConsentSettings, catalog: &Catalog) -> CspOptions {
     let modes = [("enforce", CspMode::Enforce), ("report", CspMode::Report), ("off", CspMode::Off)];
+    let mode = check.choice(site.csp.as_ref(), &modes).unwrap_or_default();
+    if let Some(text) = site.csp.as_ref().filter(|_| mode == CspMode::Enforce && site.csp_vendors.is_none()) {
+        check.warning(
+            text.span(),
+            "the policy names every vendor of the catalog while its purpose is granted: up to 190 KiB in each page",
+            "write `csp_vendors` with those that the site uses; `consentry inventory` proposes them",
+        );
+    }
     let hosts = site.csp_hosts.iter().filter_map(|text| host(check, text)).collect();
     let mut known = |id: &Text| {
         let found = catalog.vendor(id.get_ref()).is_some();
@@ -16,12 +24,7 @@ pub(super) fn csp(check: &mut Check<'_>, site: &raw::Site, consent: &ConsentSett
         found.then(|| id.get_ref().as_str().into())
     };
     let vendors = site.csp_vendors.as_ref().map(|ids| ids.iter().filter_map(&mut known).collect());
-    CspOptions {
-        mode: check.choice(site.csp.as_ref(), &modes).unwrap_or_default(),
-        hosts,
-        vendors,
-        report_path: format!("{}/csp", consent.prefix).into(),
-    }
+    CspOptions { mode, hosts, vendors, report_path: format!("{}/csp", consent.prefix).into() }
 }
 
 fn host(check: &mut Check<'_>, text: &Text) -> Option<CspHost> {

@@ -1,7 +1,7 @@
 //! Whom a page may contact, in the words of Content Security Policy: sources by purpose, made once per ruleset.
 
 use std::collections::HashSet;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use super::catalog::Catalog;
 use super::hosts::{Host, HostPattern};
@@ -42,10 +42,24 @@ pub struct CspHost {
     pub port: Option<u16>,
 }
 
+impl fmt::Display for CspHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.host.fmt(f)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
 /// Source lists of a site, by purpose. What is for no purpose that must be asked for is under
 /// [`Purpose::NECESSARY`].
 #[derive(Clone, Debug, Default)]
-pub struct SourceLists(Vec<String>);
+pub struct SourceLists(Vec<Sources>);
+
+#[derive(Clone, Debug, Default)]
+struct Sources {
+    hosts: String,
+    /// The same for WebSockets, which a source without a scheme is not for.
+    sockets: String,
+}
 
 impl SourceLists {
     /// The sources of the site itself, of what it lists, of its rules by host and of the catalog's vendors. `rules` are
@@ -75,9 +89,18 @@ impl SourceLists {
         lists.lists
     }
 
-    /// The sources that are admitted while `granted` holds, each part with a space before each source.
-    pub fn of(&self, granted: PurposeSet) -> impl Iterator<Item = &str> {
-        granted.with(Purpose::NECESSARY).iter().filter_map(|purpose| self.0.get(purpose.index())).map(String::as_str)
+    /// The hosts that are admitted while `granted` holds, in parts, with a space before each source.
+    pub fn hosts(&self, granted: PurposeSet) -> impl Iterator<Item = &str> {
+        self.of(granted).map(|sources| &*sources.hosts)
+    }
+
+    /// As [`SourceLists::hosts`], for WebSockets.
+    pub fn sockets(&self, granted: PurposeSet) -> impl Iterator<Item = &str> {
+        self.of(granted).map(|sources| &*sources.sockets)
+    }
+
+    fn of(&self, granted: PurposeSet) -> impl Iterator<Item = &Sources> {
+        granted.with(Purpose::NECESSARY).iter().filter_map(|purpose| self.0.get(purpose.index()))
     }
 }
 
@@ -109,14 +132,14 @@ impl Builder<'_> {
         }
         let lists = &mut self.lists.0;
         if lists.len() <= purpose.index() {
-            lists.resize(purpose.index() + 1, String::new());
+            lists.resize(purpose.index() + 1, Sources::default());
         }
         let Some(list) = lists.get_mut(purpose.index()) else { return };
         // Writing to a string does not fail.
-        _ = write!(list, " {source}");
+        _ = write!(list.hosts, " {source}");
         if path.is_empty() {
-            // A source without a scheme is none for WebSockets; `ws:` stands for `wss:`, too (CSP3, section 6.7.2.9).
-            _ = write!(list, " ws://{source}");
+            // `ws:` stands for `wss:`, too (CSP3, section 6.7.2.9).
+            _ = write!(list.sockets, " ws://{source}");
         }
     }
 

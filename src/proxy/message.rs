@@ -26,6 +26,18 @@ pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }
 
+/// The request's body; `None` if it is longer than `limit` bytes.
+pub(super) async fn read_body(session: &mut Session, limit: usize) -> Result<Option<Vec<u8>>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = session.as_mut().read_request_body().await? {
+        if body.len() + chunk.len() > limit {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
+}
+
 /// Reads what is left of a small body, so that the connection can be used again.
 pub(super) async fn discard_body(session: &mut Session) -> Result<()> {
     // Whoever waits to be asked for the body is not asked, and the connection is given up.

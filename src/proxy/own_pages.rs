@@ -8,17 +8,19 @@
 //! | `POST {prefix}/withdraw` | stores that nothing is granted, and erases |
 //! | `GET {prefix}/held` | what stands in the place of a frame that is held |
 //! | `GET {prefix}/guard-….js`, `…/rules-….js` | the guard that pages load, and its tables |
+//! | `POST {prefix}/csp` | takes reports of what the policy that depends on consent stopped |
 //! | `{prefix}/blocked` | where redirects to denied trackers end |
 //! | `GET /.well-known/gpc.json` | that `Sec-GPC` is honoured (GPC, section 4) |
 
 mod choice;
 mod held;
+mod violations;
 
 use bytes::Bytes;
 use http::header::{
     ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, LOCATION, ORIGIN, SET_COOKIE, VARY,
 };
-use http::{HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
@@ -32,12 +34,14 @@ use crate::consent::signal::global_privacy_control;
 use crate::consent::{OwnConsent, Source};
 use crate::enforce::html::accepts_gzip;
 use crate::enforce::{ExpiryScope, Judge, block_answer, expiries};
-use crate::policy::{Host, Purpose, PurposeSet, Url};
+use crate::policy::{CspMode, Host, Mode, Purpose, PurposeSet, Url};
 
 /// Longest body of a choice, in bytes.
 const MAX_CHOICE: usize = 16 << 10;
 
 const JSON: Option<&str> = Some("application/json");
+
+const NO_SUCH_PAGE: &str = "there is no such page";
 
 const PAGE: &str = include_str!("preferences.html");
 
@@ -85,12 +89,16 @@ pub(super) async fn answer(session: &mut Session, context: &mut Context) -> Resu
         (b"/consent", _, true) => choose(session, context).await?,
         (b"/withdraw", _, true) => {
             let back = choice::read(session, MAX_CHOICE).await?.ok().and_then(|choice| choice.return_to);
-            store(session, context, PurposeSet::EMPTY, back).await?;
+            store(session, context, PurposeSet::EMPTY, back, erasure(context)).await?;
         }
+        (b"/csp", ..) if context.site().is_none_or(|site| site.options.csp.mode == CspMode::Off) => {
+            problem(session, 404, NO_SUCH_PAGE).await?;
+        }
+        (b"/csp", _, true) => violations::receive(session, context).await?,
         (b"/" | b"", ..) => method_not_allowed(session, "GET, HEAD").await?,
         (b"/consent", ..) => method_not_allowed(session, "GET, HEAD, POST").await?,
-        (b"/withdraw", ..) => method_not_allowed(session, "POST").await?,
-        _ => problem(session, 404, "there is no such page").await?,
+        (b"/withdraw" | b"/csp", ..) => method_not_allowed(session, "POST").await?,
+        _ => problem(session, 404, NO_SUCH_PAGE).await?,
     }
     Ok(true)
 }
@@ -128,11 +136,11 @@ async fn blocked(session: &mut Session) -> Result<()> {
     respond(session, response, body).await
 }
 
-async fn redirect(session: &mut Session, to: &str, cookies: Vec<HeaderValue>) -> Result<()> {
+async fn redirect(session: &mut Session, to: &str, fields: Vec<(HeaderName, HeaderValue)>) -> Result<()> {
     let mut response = own_response(303, None)?;
     response.insert_header(LOCATION, to)?;
-    for cookie in cookies {
-        response.append_header(SET_COOKIE, cookie)?;
+    for (name, value) in fields {
+        response.append_header(name, value)?;
     }
     respond(session, response, Bytes::new()).await
 }
@@ -197,6 +205,8 @@ async fn script(session: &mut Session, context: &Context) -> Result<()> {
         response.insert_header(CACHE_CONTROL, "public, max-age=31536000, immutable")?;
     }
     response.insert_header(VARY, "Accept-Encoding")?;
+    // A sandboxed page is of no origin, and is guarded as well.
+    response.insert_header("access-control-allow-origin", "*")?;
     response.insert_header("x-content-type-options", "nosniff")?;
     if gzip {
         response.insert_header(CONTENT_ENCODING, "gzip")?;
@@ -265,7 +275,17 @@ async fn choose(session: &mut Session, context: &mut Context) -> Result<()> {
         return problem(session, 400, &text).await;
     }
     let granted = if all { offered } else { named.iter().filter_map(known).collect() };
-    store(session, context, granted, return_to).await
+    store(session, context, granted, return_to, None).await
+}
+
+/// What makes the browser erase the site's storage on withdrawal, where the site wants that. Browsers obey it only over
+/// a connection that nobody else can write into (Clear Site Data, section 3.1).
+fn erasure(context: &Context) -> Option<(HeaderName, HeaderValue)> {
+    context.site().filter(|site| site.options.clear_site_data && site.options.mode == Mode::Enforce)?;
+    let host = context.decision.as_ref()?.host;
+    let local = host.is_within("localhost") || host.as_str() == "127.0.0.1" || host.as_str() == "[::1]";
+    (context.secure || local)
+        .then(|| (HeaderName::from_static("clear-site-data"), HeaderValue::from_static("\"storage\"")))
 }
 
 /// Answers with the cookie that keeps the choice, and with the deletion of everything that it does not allow.
@@ -274,23 +294,25 @@ async fn store(
     context: &mut Context,
     granted: PurposeSet,
     return_to: Option<String>,
+    erasure: Option<(HeaderName, HeaderValue)>,
 ) -> Result<()> {
     let optional = granted.without(PurposeSet::NECESSARY);
     let caps = context.site().map_or(PurposeSet::EMPTY, |site| site.options.gpc_caps);
     let capped = global_privacy_control(&session.req_header().headers) && !optional.intersection(caps).is_empty();
     let effective = if capped { optional.without(caps) } else { optional }.with(Purpose::NECESSARY);
-    let cookies = choice_cookies(session, context, optional, effective);
+    let cookies = choice_cookies(session, context, optional, effective).into_iter();
+    let fields: Vec<_> = cookies.map(|cookie| (SET_COOKIE, cookie)).chain(erasure).collect();
     if let Some(runtime) = context.runtime() {
         if optional.is_empty() { runtime.metrics.withdrawn.inc() } else { runtime.metrics.given.inc() }
     }
     let accept = session.req_header().headers.get(http::header::ACCEPT).map_or(&b""[..], |value| value.as_bytes());
     if memchr::memmem::find(accept, b"text/html").is_some() {
         let back = return_path(session, context, return_to);
-        return redirect(session, &back, cookies).await;
+        return redirect(session, &back, fields).await;
     }
     let mut response = own_response(200, JSON)?;
-    for cookie in cookies {
-        response.append_header(SET_COOKIE, cookie)?;
+    for (name, value) in fields {
+        response.append_header(name, value)?;
     }
     let body = consent_json(context, effective, Some(context.now), capped);
     respond(session, response, Bytes::from(body)).await

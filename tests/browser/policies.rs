@@ -19,62 +19,51 @@ pub struct Strict {
 const STATIC: &str = "<script$NONCE src=\"https://script.hotjar.com/m/static-a.js\"></script>";
 const LOADER: &str = "(function (d) {\n  var s = d.createElement('script');\n  s.src = 'https://connect.facebook.net/m/loaded-m.js';\n  d.head.appendChild(s);\n})(document);";
 const BUILDER: &str = "{ const s = document.createElement('script'); s.src = ['https://bat.bi', 'ng.com/m/built-m.js'].join(''); document.head.append(s); }";
+
 /// The first inline script of every page of the shop.
 fn first_inline() -> &'static str {
     let shell = include_str!("pages/shell.html");
     shell.split_once("<script$NONCE>").unwrap().1.split_once("</script>").unwrap().0
 }
 
+/// What the shop's scripts call under trusted types.
+const TRUST: &str =
+    "const shop = trustedTypes.createPolicy('shop', { createScriptURL: (url) => url, createHTML: (html) => html });";
+
 /// The page called `name`.
 pub fn page(name: &str) -> Option<Strict> {
-    let nonce = format!(" nonce=\"{NONCE}\"");
+    let strict = "object-src 'none'; base-uri 'none'; worker-src 'self'";
     let trackers = "https://script.hotjar.com https://connect.facebook.net https://bat.bing.com";
     let hashes = [first_inline(), LOADER, BUILDER].map(|script| format!("'sha256-{}'", sha256(script))).join(" ");
-    let (policy, attributes, loader) = match name {
-        "nonce" => (
-            format!("script-src 'self' 'nonce-{NONCE}' {trackers}; object-src 'none'; base-uri 'none'"),
-            nonce,
-            LOADER.to_owned(),
-        ),
-        "hash" => (
-            format!("default-src 'self'; script-src 'self' {hashes} {trackers}; connect-src 'self' ws: {trackers}"),
-            String::new(),
-            LOADER.to_owned(),
-        ),
-        "strict-dynamic" => (
-            format!(
-                "script-src 'nonce-{NONCE}' 'strict-dynamic' https: 'unsafe-inline'; worker-src 'self'; object-src 'none'; base-uri 'none'"
-            ),
-            nonce,
-            LOADER.to_owned(),
-        ),
-        "two-policies" => (
-            format!(
-                "script-src 'self' 'unsafe-inline' {trackers}, script-src 'nonce-{NONCE}' 'strict-dynamic'; worker-src 'self'"
-            ),
-            nonce,
-            LOADER.to_owned(),
-        ),
-        "trusted-types" => {
-            let policy = format!(
-                "script-src 'nonce-{NONCE}' 'strict-dynamic'; worker-src 'self'; require-trusted-types-for 'script'; trusted-types shop"
-            );
-            let loader = format!(
-                "const shop = trustedTypes.createPolicy('shop', {{ createScriptURL: (url) => url, createHTML: (html) => html }});\n{LOADER}"
-            );
-            (policy, nonce, loader.replace("s.src = '", "s.src = shop.createScriptURL('").replace("-m.js'", "-m.js')"))
+    let policy = match name {
+        "nonce" => format!("script-src 'self' 'nonce-{NONCE}' {trackers}; {strict}"),
+        "hash" => {
+            format!("default-src 'self'; script-src 'self' {hashes} {trackers}; connect-src 'self' ws: {trackers}")
         }
+        "strict-dynamic" => format!("script-src 'nonce-{NONCE}' 'strict-dynamic' https: 'unsafe-inline'; {strict}"),
+        "two-policies" => {
+            format!(
+                "script-src 'self' 'unsafe-inline' {trackers}, script-src 'nonce-{NONCE}' 'strict-dynamic'; {strict}"
+            )
+        }
+        "trusted-types" => format!(
+            "script-src 'nonce-{NONCE}' 'strict-dynamic'; {strict}; require-trusted-types-for 'script'; trusted-types shop"
+        ),
         _ => return None,
     };
-    let builder = if name == "trusted-types" {
-        BUILDER.replace("s.src = [", "s.src = shop.createScriptURL([").replace(".join('')", ".join(''))")
-    } else {
-        BUILDER.to_owned()
-    };
-    let body = format!("{STATIC}\n<script$NONCE>{loader}</script>\n<script$NONCE>{builder}</script>\n")
-        .replace("$NONCE", &attributes);
-    let fields = vec![("Content-Security-Policy".to_owned(), policy)];
-    Some(Strict { fields, head: String::new(), body, attributes })
+    let attributes = if name == "hash" { String::new() } else { format!(" nonce=\"{NONCE}\"") };
+    let (mut head, mut body) =
+        (String::new(), format!("{STATIC}\n<script$NONCE>{LOADER}</script>\n<script$NONCE>{BUILDER}</script>"));
+    if name == "trusted-types" {
+        head = format!("<script$NONCE>{TRUST}</script>").replace("$NONCE", &attributes);
+        body = body
+            .replace("s.src = ", "s.src = shop.createScriptURL(")
+            .replace("-m.js'", "-m.js')")
+            .replace("join('')", "join(''))");
+        body = body.replace("'ng.com/m/built-m.js')", "'ng.com/m/built-m.js'");
+    }
+    let body = body.replace("$NONCE", &attributes);
+    Some(Strict { fields: vec![("Content-Security-Policy".to_owned(), policy)], head, body, attributes })
 }
 
 /// As a policy names it: in base64.
@@ -138,7 +127,7 @@ fn under_a_strict_policy_nothing_before_consent_and_everything_after_it_without_
         wrong.extend(missing(&mut visitor, name).into_iter().map(|what| format!("after consent, {what}")));
         wrong.extend(visitor.broken().into_iter().map(|part| format!("{name}: {part}")));
         assert_eq!(visitor.page.evaluate("globalThis.notReloaded"), true, "without a reload");
-        visitor.clear();
+        visitor.leave();
     }
     nothing("under a strict policy", &wrong);
 }

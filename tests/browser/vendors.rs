@@ -10,7 +10,10 @@ use crate::support::world::{VendorScript, World};
 /// A vendor's snippet, and what comes of it when nothing hinders it.
 pub struct Vendor {
     name: &'static str,
-    purpose: Purpose,
+    /// What its loader is for, then what else it needs to do all that it does.
+    purposes: Vec<Purpose>,
+    /// Whether it takes another page to make up for what was refused.
+    lost: bool,
     markup: &'static str,
     /// Beginnings of addresses, or of paths at the shop itself, that are asked for.
     requests: Vec<&'static str>,
@@ -21,18 +24,20 @@ pub struct Vendor {
 
 fn all() -> Vec<Vendor> {
     let read = |section: super::mechanism::Section| {
-        let [name, purpose] = section.words[..] else { panic!("{:?}: name and purpose", section.words) };
-        let purpose = match purpose {
-            "necessary" => Purpose::Necessary,
-            "preferences" => Purpose::Preferences,
-            "analytics" => Purpose::Analytics,
-            _ => Purpose::Marketing,
+        let purpose = |word: &&str| match *word {
+            "necessary" => Some(Purpose::Necessary),
+            "preferences" => Some(Purpose::Preferences),
+            "analytics" => Some(Purpose::Analytics),
+            "marketing" => Some(Purpose::Marketing),
+            _ => None,
         };
+        let purposes = section.words.iter().filter_map(purpose).collect();
+        let (name, lost) = (section.words[0], section.words.contains(&"lost"));
         let those =
             |kind: &str| section.fields.iter().filter(|(name, _)| *name == kind).map(|(_, text)| *text).collect();
         let (requests, collected, cookies, keys) =
             (those("Request"), those("Collected"), those("Cookie"), those("Key"));
-        Vendor { name, purpose, markup: section.markup, requests, collected, cookies, keys }
+        Vendor { name, purposes, lost, markup: section.markup, requests, collected, cookies, keys }
     };
     sections(include_str!("pages/vendors.html")).map(read).collect()
 }
@@ -49,6 +54,18 @@ pub fn snippet(name: &str) -> Option<&'static str> {
 }
 
 impl Vendor {
+    /// What is wrong if these purposes are granted and no others.
+    fn wrong(&self, visitor: &mut Visitor<'_>, shop: &Shop, granted: &[Purpose]) -> Vec<String> {
+        if self.purposes.iter().all(|purpose| granted.contains(purpose)) {
+            self.missing(visitor, shop)
+        } else if granted.contains(&self.purposes[0]) {
+            // A part of what it does.
+            Vec::new()
+        } else {
+            self.leaks(visitor, shop)
+        }
+    }
+
     /// Waits for all that has to come of the snippet; what does not is said.
     fn missing(&self, visitor: &mut Visitor<'_>, shop: &Shop) -> Vec<String> {
         let start = Instant::now();
@@ -98,7 +115,7 @@ fn each(
         let found = wrong(visitor, &vendor);
         all_wrong.extend(visitor.broken().into_iter().map(|part| format!("{}: {part}", vendor.name)));
         all_wrong.extend(found);
-        visitor.clear();
+        visitor.leave();
     }
     all_wrong
 }
@@ -120,18 +137,25 @@ fn no_vendor_before_consent_each_after_it_without_reload_none_after_withdrawal()
         let labelled = |when: &str, wrong: Vec<String>| {
             wrong.into_iter().map(move |what| format!("{when}, {what}")).collect::<Vec<_>>()
         };
-        if vendor.purpose == Purpose::Necessary {
+        if vendor.purposes == [Purpose::Necessary] {
             return vendor.missing(visitor, &shop);
         }
+        let path = format!("/vendor/{}", vendor.name);
         let mut wrong = labelled("before consent", vendor.leaks(visitor, &shop));
         visitor.post("consent", r#"{"purposes":["preferences","analytics","marketing"]}"#);
+        if vendor.lost {
+            visitor.open(&path);
+        }
         wrong.extend(labelled("after consent", vendor.missing(visitor, &shop)));
-        visitor.post("withdraw", "{}");
         visitor.quiet();
+        visitor.post("withdraw", "{}");
         visitor.forget_third_parties();
         visitor.world.forget();
         shop.forget();
-        visitor.open(&format!("/vendor/{}", vendor.name));
+        if !vendor.lost {
+            wrong.extend(labelled("at once after withdrawal", vendor.leaks(visitor, &shop)));
+        }
+        visitor.open(&path);
         wrong.extend(labelled("after withdrawal", vendor.leaks(visitor, &shop)));
         wrong
     });
@@ -144,13 +168,7 @@ fn with_some_purposes_granted_just_their_vendors() {
     let app = shop.behind_proxy("");
     let with = |purposes: &'static str, granted: &'static [Purpose]| {
         let mut visitor = Visitor::new(&world, app.address);
-        each(&mut visitor, &shop, Some(purposes), |visitor, vendor| {
-            if granted.contains(&vendor.purpose) {
-                vendor.missing(visitor, &shop)
-            } else {
-                vendor.leaks(visitor, &shop)
-            }
-        })
+        each(&mut visitor, &shop, Some(purposes), |visitor, vendor| vendor.wrong(visitor, &shop, granted))
     };
     nothing("with analytics", &with("analytics", &[Purpose::Necessary, Purpose::Analytics]));
     nothing("with marketing", &with("marketing", &[Purpose::Necessary, Purpose::Marketing]));
@@ -163,7 +181,7 @@ fn with_a_global_privacy_signal_no_vendor_of_advertising() {
     let mut visitor = Visitor::new(&world, app.address);
     visitor.page.send_header("Sec-GPC", "1");
     let wrong = each(&mut visitor, &shop, Some("preferences.analytics.marketing"), |visitor, vendor| {
-        if vendor.purpose == Purpose::Marketing { vendor.leaks(visitor, &shop) } else { vendor.missing(visitor, &shop) }
+        vendor.wrong(visitor, &shop, &[Purpose::Necessary, Purpose::Preferences, Purpose::Analytics])
     });
     nothing("with a global privacy signal", &wrong);
 }

@@ -11,7 +11,7 @@ use crate::support::consent;
 use crate::support::world::World;
 
 /// How long nothing may be heard before nothing more is expected.
-const QUIET: Duration = Duration::from_millis(250);
+const QUIET: Duration = Duration::from_millis(200);
 
 /// How long to wait for what has to happen; much more than it takes on a machine with nothing else to do.
 pub const PATIENCE: Duration = Duration::from_secs(15);
@@ -52,9 +52,11 @@ impl<'a> Visitor<'a> {
         self.page.put_value(&shop::url(self.at, "/"), name, value, "/");
     }
 
-    /// Empties the jar and the storage of the shop.
-    pub fn clear(&mut self) {
+    /// Leaves the page, and everything of it, behind.
+    pub fn leave(&mut self) {
         self.page.evaluate("localStorage.clear(), sessionStorage.clear()");
+        self.page.go("about:blank");
+        self.quiet();
         self.page.clear_cookies();
     }
 

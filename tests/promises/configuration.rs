@@ -94,6 +94,22 @@ fn each_mistake_has_its_message_and_place() {
             &format!("{HEAD}{SITE}signals = [\"consentry\", \"telepathy\"]\n"),
             &["conf/c.toml:7:25: error: unknown signal `telepathy`"],
         ),
+        (
+            &format!(
+                "{HEAD}{SITE}csp = \"on\"\ncsp_hosts = [\"cdn.example\", \"https://a.example\", \"*\", \"a.example:x\"]\ncsp_vendors = [\"stripe\", \"nobody\"]\n"
+            ),
+            &[
+                "conf/c.toml:7:7: error: `on` is not possible here",
+                "conf/c.toml:8:29: error: `https://a.example` is not a host",
+                "conf/c.toml:8:50: error: `*` is not a host",
+                "conf/c.toml:8:55: error: `a.example:x` is not a host",
+                "conf/c.toml:9:26: error: the catalog has no vendor `nobody`",
+            ],
+        ),
+        (
+            &format!("{HEAD}{SITE}csp = \"enforce\"\n"),
+            &["conf/c.toml:7:7: warning: the policy names every vendor of the catalog"],
+        ),
         (&format!("{HEAD}{SITE}[limits]\nheader_bytes = 1\n"), &["conf/c.toml:8:16: error: 1 is out of range"]),
         (
             &format!("{HEAD}{SITE}[server]\ntrusted_proxies = [\"all\"]\n"),

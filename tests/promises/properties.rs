@@ -121,7 +121,7 @@ proptest! {
     }
 
     #[test]
-    fn any_response_header_is_survived(name in proptest::sample::select(vec!["link", "nel", "report-to", "reporting-endpoints", "location", "refresh", "vary", "cache-control", "accept-ch"]), value in proptest::collection::vec(prop_oneof![0x20..0x7fu8, 0x80..=0xffu8], 0..60), granted in any_granted()) {
+    fn any_response_header_is_survived(name in proptest::sample::select(vec!["link", "nel", "report-to", "reporting-endpoints", "location", "refresh", "vary", "cache-control", "accept-ch", "content-security-policy"]), value in proptest::collection::vec(prop_oneof![0x20..0x7fu8, 0x80..=0xffu8], 0..60), granted in any_granted()) {
         let (ruleset, host) = (ruleset(), Host::parse(b"shop.example").unwrap());
         let judge = Judge { catalog: &ruleset.catalog, site: &ruleset.sites[0], host: &host, granted };
         let mut headers = HeaderMap::new();

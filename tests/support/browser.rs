@@ -69,17 +69,18 @@ pub struct JarCookie {
 impl Browser {
     /// A browser for which nothing exists but this machine: a tracker that is asked for must not be found.
     pub fn start() -> Self {
-        Self::launch("MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
+        Self::start_with("MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
     }
 
     /// A browser for which every host of the world is at `trackers`, whatever the port; only 127.0.0.1 and names below
     /// `localhost` are themselves.
     pub fn in_world(trackers: SocketAddr) -> Self {
         let idle: String = OWN_HOSTS.iter().map(|host| format!("MAP {host} ~NOTFOUND, ")).collect();
-        Self::launch(&format!("EXCLUDE 127.0.0.1, MAP *.localhost 127.0.0.1, {idle}MAP * {trackers}"))
+        Self::start_with(&format!("EXCLUDE 127.0.0.1, MAP *.localhost 127.0.0.1, {idle}MAP * {trackers}"))
     }
 
-    fn launch(hosts: &str) -> Self {
+    /// Finds hosts by `rules`, in the syntax of `--host-resolver-rules`.
+    pub fn start_with(rules: &str) -> Self {
         let profile = tempfile::tempdir().unwrap();
         std::fs::create_dir(profile.path().join("Default")).unwrap();
         std::fs::write(profile.path().join("Default/Preferences"), PREFERENCES).unwrap();
@@ -88,7 +89,7 @@ impl Browser {
             .find(|name| Command::new(name).arg("--version").output().is_ok());
         let mut process = Command::new(program.expect("Chromium is installed: `make test` does that"))
             .args(ARGUMENTS)
-            .arg(format!("--host-resolver-rules={hosts}"))
+            .arg(format!("--host-resolver-rules={rules}"))
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg("about:blank")
             .stdout(Stdio::null())

@@ -329,5 +329,21 @@ mod tests {
                 }
             }
         }
+
+        /// Whatever stands in a policy: what was admitted needs nothing more.
+        #[test]
+        fn any_policy_is_survived(
+            parts in proptest::collection::vec(proptest::sample::select(vec![
+                ";", " ", "\t", "'none'", "'self'", "*", "script-src", "script-src-elem", "default-src", "frame-src",
+                "child-src", "connect-src", "'unsafe-inline'", "'nonce-n'", "'strict-dynamic'", "'", "//", ":", "/", "ä",
+            ]), 0..14),
+            authority in proptest::sample::select(vec!["shop.example", "shop.example:8080", "[::1]:80", "", "a b"]),
+        ) {
+            let (policy, own) = (parts.concat(), OwnResources { authority, ..OWN });
+            let mut integrity = false;
+            if let Some(text) = admit(policy.as_bytes(), &own, Some("n"), &mut integrity) {
+                prop_assert!(admit(&text, &own, Some("n"), &mut integrity).is_none());
+            }
+        }
     }
 }

@@ -39,10 +39,10 @@ pub(in super::super) fn add_policy(
 }
 
 fn policy(judge: &Judge<'_>, report_to: Option<&str>) -> Vec<u8> {
-    let sources = || judge.site.sources.of(judge.granted);
+    let (sources, granted) = (&judge.site.sources, judge.granted);
     let report = report_to.map_or([""; 2], |path| ["; report-uri ", path]);
-    let parts = ["default-src ", EVERYWHERE].into_iter().chain(sources());
-    let parts = parts.chain(["; form-action 'self'"]).chain(sources()).chain(report);
+    let parts = ["default-src ", EVERYWHERE].into_iter().chain(sources.hosts(granted)).chain(sources.sockets(granted));
+    let parts = parts.chain(["; form-action 'self'"]).chain(sources.hosts(granted)).chain(report);
     parts.collect::<String>().into_bytes()
 }
 
@@ -104,7 +104,7 @@ pub(in super::super) fn filter_report_uri(value: &[u8], mut denied: impl FnMut(&
 /// The directive without the tokens that `denied` names; nothing if none is left; `None` if none of them goes.
 fn without(text: &[u8], directive: &Directive<'_>, denied: &mut impl FnMut(&[u8]) -> bool) -> Option<Vec<u8>> {
     let mut tokens = directive.tokens();
-    let first = tokens.position(|token| denied(token))?;
+    let first = tokens.position(&mut *denied)?;
     let kept: Vec<_> = directive.tokens().take(first).chain(tokens.filter(|token| !denied(token))).collect();
     let start = text.get(..directive.start).unwrap_or_default();
     Some(if kept.is_empty() { Vec::new() } else { [start, &kept.join(&b' ')].concat() })

@@ -39,9 +39,36 @@ enum Mode {
     /// Inside an element whose content is text, up to the end tag of this name.
     Text { name: Vec<u8>, of: usize },
     /// Inside SVG or MathML.
-    Foreign { name: Vec<u8>, of: usize, open: usize },
+    Foreign { name: Vec<u8>, of: usize, order: Order },
     /// Everything goes to the parser.
     All,
+}
+
+/// Whether the end of SVG or MathML is where its end tag is. That is only sure as long as nothing in it could hold HTML,
+/// but for titles and descriptions that hold text.
+#[derive(Clone, Copy, Default)]
+struct Order {
+    /// The title or description that is open.
+    label: Option<usize>,
+    unsure: bool,
+}
+
+impl Order {
+    fn start(&mut self, tag: &Tag, name: &[u8]) {
+        let nests = nests(name, tag.foreign);
+        self.unsure |= self.label.is_some() || !tag.foreign || (nests && !matches!(name, b"title" | b"desc"));
+        if nests && !tag.self_closing {
+            self.label = Some(tag.start);
+        }
+    }
+
+    fn end(&mut self, of: usize) {
+        self.label = self.label.filter(|label| *label != of);
+    }
+
+    fn is_kept(self) -> bool {
+        self.label.is_none() && !self.unsure
+    }
 }
 
 /// An element whose content is judged as a whole.
@@ -264,9 +291,9 @@ impl Gate {
         for event in events.drain(..) {
             match event {
                 Event::Start(tag) => self.start(rules, tally, tag),
-                Event::End { of, start, nests } => {
+                Event::End { of, start } => {
                     self.end(rules, tally, of, start);
-                    self.leave(of, nests);
+                    self.leave(of);
                 }
             }
         }
@@ -326,8 +353,8 @@ impl Gate {
 
     /// How what follows the start tag is read.
     fn enter(&mut self, tag: &Tag, name: &[u8], qualified: Vec<u8>) {
-        if let Mode::Foreign { open, .. } = &mut self.mode {
-            *open += usize::from(nests(name, tag.foreign) && !tag.self_closing);
+        if let Mode::Foreign { order, .. } = &mut self.mode {
+            order.start(tag, name);
         }
         if !matches!(self.mode, Mode::Tags) {
             return;
@@ -349,7 +376,7 @@ impl Gate {
             // Nothing is inside, but lol_html reads on as if there were.
             self.parser = TagParser::new();
         } else if foreign {
-            self.mode = Mode::Foreign { name: qualified, of: tag.start, open: 0 };
+            self.mode = Mode::Foreign { name: qualified, of: tag.start, order: Order::default() };
         } else if text {
             self.mode = Mode::Text { name: qualified, of: tag.start };
         } else if name == b"plaintext" {
@@ -364,14 +391,14 @@ impl Gate {
     }
 
     /// How what follows the end tag is read.
-    fn leave(&mut self, of: usize, nests: bool) {
+    fn leave(&mut self, of: usize) {
         match &mut self.mode {
             Mode::Text { of: begun, .. } if *begun == of => self.mode = Mode::Tags,
-            Mode::Foreign { of: begun, open, .. } if *begun == of => {
+            Mode::Foreign { of: begun, order, .. } if *begun == of => {
                 // Markup that is out of order is left to the parser from here on.
-                self.mode = if *open == 0 { Mode::Tags } else { Mode::All };
+                self.mode = if order.is_kept() { Mode::Tags } else { Mode::All };
             }
-            Mode::Foreign { open, .. } => *open = open.saturating_sub(usize::from(nests)),
+            Mode::Foreign { order, .. } => order.end(of),
             _ => {}
         }
     }

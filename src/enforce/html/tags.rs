@@ -42,8 +42,6 @@ pub(super) enum Event {
     End {
         of: usize,
         start: usize,
-        /// Whether it was an element that [`nests`].
-        nests: bool,
     },
 }
 
@@ -149,14 +147,13 @@ fn read_element(element: &mut Element<'_, '_>, events: &Events) -> lol_html::Han
     let mut buffer = [0; MAX_NAME];
     let text = element.tag_name();
     let name = lower(text.as_bytes(), &mut buffer);
-    let nests = nests(name, foreign);
     if has_end(name, foreign)
         && let Some(handlers) = element.end_tag_handlers()
     {
         let (queue, of) = (events.clone(), place.start);
         handlers.push(Box::new(move |end| {
             let start = end.source_location().bytes().start;
-            queue.with(|queue| queue.events.push(Event::End { of, start: start + queue.skipped, nests }));
+            queue.with(|queue| queue.events.push(Event::End { of, start: start + queue.skipped }));
             Ok(())
         }));
     }

@@ -50,6 +50,11 @@ impl Catalog {
         self.layers().flat_map(|catalog| &catalog.vendors).find(|vendor| &*vendor.id == id)
     }
 
+    /// The vendor with the name that rules carry.
+    pub fn vendor_named(&self, name: &str) -> Option<&Vendor> {
+        self.layers().flat_map(|catalog| &catalog.vendors).find(|vendor| &*vendor.name == name)
+    }
+
     /// Hosts of vendors, each with its vendor.
     pub fn vendor_hosts(&self) -> impl Iterator<Item = (&Vendor, &HostFact)> {
         self.layers().flat_map(|catalog| {

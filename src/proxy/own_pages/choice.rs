@@ -5,6 +5,7 @@ use pingora::Result;
 use pingora::proxy::Session;
 use serde::Deserialize;
 
+use super::super::message::read_body;
 use crate::policy::{decode_percent, query_pairs};
 
 /// A choice.
@@ -36,13 +37,9 @@ struct Json {
 /// Reads the request's body, of at most `limit` bytes.
 pub(super) async fn read(session: &mut Session, limit: usize) -> Result<Result<Choice, Wrong>> {
     let content_type = session.req_header().headers.get(CONTENT_TYPE).map(|value| value.as_bytes().to_vec());
-    let mut body = Vec::new();
-    while let Some(chunk) = session.as_mut().read_request_body().await? {
-        if body.len() + chunk.len() > limit {
-            return Ok(Err(Wrong { status: 413, problem: "the choice is too long" }));
-        }
-        body.extend_from_slice(&chunk);
-    }
+    let Some(body) = read_body(session, limit).await? else {
+        return Ok(Err(Wrong { status: 413, problem: "the choice is too long" }));
+    };
     Ok(parse(content_type.as_deref().unwrap_or_default(), &body))
 }
 
