@@ -8,18 +8,23 @@ use crate::support::world::World;
 /// Opens the page of every mechanism that is `wanted`, and collects what `wrong` says of each.
 fn each(
     visitor: &mut Visitor<'_>,
-    wanted: impl Fn(&Mechanism) -> bool,
+    wanted: fn(&Mechanism) -> bool,
     wrong: impl Fn(&mut Visitor<'_>, &Mechanism) -> Vec<String>,
 ) -> Vec<String> {
     let mut all = Vec::new();
-    for mechanism in mechanism::all(0).iter().filter(|mechanism| {
-        wanted(mechanism)
-            && std::env::var("ONLY").map_or(true, |only| only.split(',').any(|part| mechanism.name.starts_with(part)))
-    }) {
+    let mut mechanisms = mechanism::all(0);
+    mechanisms.retain(wanted);
+    // These depend on what the browser has seen before.
+    mechanisms.sort_by_key(|mechanism| !mechanism.is("alone"));
+    for mechanism in &mechanisms {
         visitor.world.forget();
         visitor.open(&format!("/alone/{}", mechanism.name));
-        all.extend(visitor.broken().into_iter().map(|part| format!("{}: {part}", mechanism.name)));
-        all.extend(wrong(visitor, mechanism));
+        let mut found = wrong(visitor, mechanism);
+        found.extend(visitor.broken().into_iter().map(|part| format!("{}: {part}", mechanism.name)));
+        if !found.is_empty() {
+            visitor.leave();
+        }
+        all.extend(found);
     }
     all
 }

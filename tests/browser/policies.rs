@@ -1,7 +1,7 @@
 //! Pages with a strict policy of their own. It stays as strict as it was, and its own scripts run.
 
 use super::shop::Shop;
-use super::visit::{PATIENCE, Visitor, nothing};
+use super::visit::{PATIENCE, Visitor, nothing, when};
 use crate::support::world::World;
 
 const NONCE: &str = "c2hvcC1ub25jZQ";
@@ -88,7 +88,7 @@ fn missing(visitor: &mut Visitor<'_>, name: &str) -> Vec<String> {
     let start = std::time::Instant::now();
     loop {
         let requested = visitor.evidence().requested;
-        let unheard = |script: &&str| !requested.iter().any(|address| address.ends_with(&format!("/m/{script}.js")));
+        let unheard = |script: &&str| !requested.iter().any(|hit| hit.target.ends_with(&format!("/m/{script}.js")));
         let missing: Vec<&str> = ["static-a", "loaded-m", "built-m"].into_iter().filter(unheard).collect();
         if missing.is_empty() || start.elapsed() > PATIENCE {
             return missing.into_iter().map(|script| format!("{name}: no {script}")).collect();
@@ -124,7 +124,7 @@ fn under_a_strict_policy_nothing_before_consent_and_everything_after_it_without_
         wrong.extend(leaks.map(|leak| format!("{name}: {}", leak.trim_start_matches("of no mechanism: "))));
         visitor.page.evaluate("globalThis.notReloaded = true");
         visitor.post("consent", r#"{"purposes":["preferences","analytics","marketing"]}"#);
-        wrong.extend(missing(&mut visitor, name).into_iter().map(|what| format!("after consent, {what}")));
+        wrong.extend(when("after consent", missing(&mut visitor, name)));
         wrong.extend(visitor.broken().into_iter().map(|part| format!("{name}: {part}")));
         assert_eq!(visitor.page.evaluate("globalThis.notReloaded"), true, "without a reload");
         visitor.leave();

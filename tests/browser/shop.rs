@@ -73,15 +73,16 @@ fn answer(request: &Request, turns: &[Vec<Mechanism>; 2]) -> Vec<u8> {
     let named = |name: &str| turns.iter().flatten().find(|mechanism| mechanism.name == name);
     match parts[..] {
         ["own", part] => own(request, part),
-        ["every", turn] => together(of_turn(turn).iter().filter(|mechanism| !mechanism.is("alone"))),
+        ["every", turn] => together(of_turn(turn).iter().filter(|mechanism| !mechanism.is("alone")), ""),
         ["all", turn] => {
-            together(of_turn(turn).iter().filter(|mechanism| !mechanism.is("alone") && !mechanism.is("csp")))
+            let seen = |mechanism: &&Mechanism| !mechanism.is("alone") && !mechanism.is("csp");
+            together(of_turn(turn).iter().filter(seen), "")
         }
-        ["alone", name] => named(name).map_or_else(missing, |mechanism| together([mechanism].into_iter())),
+        ["alone", name] => named(name).map_or_else(missing, |mechanism| together([mechanism].into_iter(), " data-few")),
         ["bare", name] => named(name).map_or_else(missing, |mechanism| page(&mechanism.fields, &mechanism.markup)),
-        ["vendor", name] => vendors::snippet(name).map_or_else(missing, |markup| shell(&[], "", markup, "")),
+        ["vendor", name] => vendors::snippet(name).map_or_else(missing, |markup| shell(&[], "", markup, "", "")),
         ["policy", name] => policies::page(name)
-            .map_or_else(missing, |strict| shell(&strict.fields, &strict.head, &strict.body, &strict.attributes)),
+            .map_or_else(missing, |strict| shell(&strict.fields, &strict.head, &strict.body, &strict.attributes, "")),
         ["matomo.js"] => respond_with(200, &[("Content-Type", "text/javascript")], include_str!("pages/matomo.js")),
         ["matomo.php"] => respond_with(204, &[], ""),
         _ => missing(),
@@ -89,7 +90,7 @@ fn answer(request: &Request, turns: &[Vec<Mechanism>; 2]) -> Vec<u8> {
 }
 
 /// A page with several mechanisms.
-fn together<'a>(mechanisms: impl Iterator<Item = &'a Mechanism>) -> Vec<u8> {
+fn together<'a>(mechanisms: impl Iterator<Item = &'a Mechanism>, parts: &str) -> Vec<u8> {
     let (mut head, mut body, mut fields) = (String::new(), String::new(), Vec::new());
     for mechanism in mechanisms {
         if mechanism.is("frame") {
@@ -105,11 +106,11 @@ fn together<'a>(mechanisms: impl Iterator<Item = &'a Mechanism>) -> Vec<u8> {
         place.push_str(&mechanism.markup);
         place.push('\n');
     }
-    shell(&fields, &head, &body, "")
+    shell(&fields, &head, &body, "", parts)
 }
 
-fn shell(fields: &[(String, String)], head: &str, body: &str, nonce: &str) -> Vec<u8> {
-    page(fields, &SHELL.replace("$NONCE", nonce).replace("$HEAD", head).replace("$BODY", body))
+fn shell(fields: &[(String, String)], head: &str, body: &str, nonce: &str, parts: &str) -> Vec<u8> {
+    page(fields, &SHELL.replace("$NONCE", nonce).replace("$PARTS", parts).replace("$HEAD", head).replace("$BODY", body))
 }
 
 fn page(fields: &[(String, String)], html: &str) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use super::mechanism::{self, Mechanism, Purpose};
 use super::shop::Shop;
-use super::visit::{Visitor, nothing};
+use super::visit::{Visitor, nothing, when};
 use crate::support::world::World;
 use crate::support::{consent, everything, get};
 
@@ -19,76 +19,81 @@ fn is_seen(mechanism: &Mechanism) -> bool {
 #[test]
 fn without_the_proxy_the_page_tracks_all_it_can() {
     let (world, shop) = (World::start(vec![]), Shop::open());
+    let mut wrong = Vec::new();
     for turn in 0..2 {
         let mut visitor = Visitor::new(&world, shop.address);
         visitor.open(&format!("/every/{turn}"));
-        let mut wrong = visitor.missing(&those(&mechanism::all(turn), |_| true));
+        wrong.extend(visitor.missing(&those(&mechanism::all(turn), |_| true)));
         wrong.extend(visitor.broken());
-        nothing("without the proxy this did not work", &wrong);
     }
+    nothing("without the proxy this did not work", &wrong);
 }
 
 #[test]
 fn before_consent_nothing_and_after_it_what_was_held_without_a_reload() {
     let (world, shop) = (World::start(vec![]), Shop::open());
     let app = shop.behind_proxy("");
+    let mut wrong = Vec::new();
     for turn in 0..2 {
         let all = mechanism::all(turn);
         let mut visitor = Visitor::new(&world, app.address);
         visitor.open(&format!("/all/{turn}"));
-        let mut wrong = visitor.leaks(&those(&all, is_seen), |_| false);
-        wrong.extend(visitor.broken());
-        nothing("before consent", &wrong);
+        wrong.extend(when("before consent", visitor.leaks(&those(&all, is_seen), |_| false)));
         visitor.page.evaluate("globalThis.notReloaded = true");
         visitor.post("consent", r#"{"purposes":["preferences","analytics","marketing"]}"#);
-        let mut wrong = visitor.missing(&those(&all, |mechanism| is_seen(mechanism) && !mechanism.is("lost")));
+        let held = those(&all, |mechanism| is_seen(mechanism) && !mechanism.is("lost"));
+        wrong.extend(when("after consent", visitor.missing(&held)));
         wrong.extend(visitor.broken());
-        nothing("after consent this was not restored", &wrong);
         assert_eq!(visitor.page.evaluate("globalThis.notReloaded"), true, "without a reload");
     }
+    nothing("on one page", &wrong);
 }
 
 #[test]
 fn with_a_policy_by_consent_nothing_at_all() {
     let (world, shop) = (World::start(vec![]), Shop::open());
     let app = shop.behind_proxy("csp = \"enforce\"");
+    let mut wrong = Vec::new();
     for turn in 0..2 {
         let mut visitor = Visitor::new(&world, app.address);
         visitor.open(&format!("/every/{turn}"));
-        let mut wrong = visitor.leaks(&those(&mechanism::all(turn), |_| true), |_| false);
+        wrong.extend(visitor.leaks(&those(&mechanism::all(turn), |_| true), |_| false));
         wrong.extend(visitor.broken());
-        nothing("before consent", &wrong);
     }
+    nothing("before consent", &wrong);
 }
 
 #[test]
 fn with_one_purpose_granted_just_what_is_of_it() {
     let (world, shop) = (World::start(vec![]), Shop::open());
     let app = shop.behind_proxy("");
+    let mut wrong = Vec::new();
     for (purpose, turn) in [("analytics", 0), ("analytics", 1), ("marketing", 0)] {
         let granted = |of: Purpose| of == if purpose == "analytics" { Purpose::Analytics } else { Purpose::Marketing };
         let all = mechanism::all(turn);
         let mut visitor = Visitor::new(&world, app.address).agreed(purpose);
         visitor.open(&format!("/all/{turn}"));
-        let mut wrong = visitor.missing(&those(&all, |mechanism| is_seen(mechanism) && granted(mechanism.purpose)));
-        wrong.extend(visitor.leaks(&those(&all, is_seen), granted));
-        wrong.extend(visitor.broken());
-        nothing(&format!("with {purpose}"), &wrong);
+        let of_it = those(&all, |mechanism| is_seen(mechanism) && granted(mechanism.purpose));
+        let label = format!("with {purpose}");
+        wrong.extend(when(&label, visitor.missing(&of_it)));
+        wrong.extend(when(&label, visitor.leaks(&those(&all, is_seen), granted)));
+        wrong.extend(when(&label, visitor.broken()));
     }
+    nothing("on one page", &wrong);
 }
 
 #[test]
 fn with_all_granted_everything_and_after_withdrawal_nothing_again() {
     let (world, shop) = (World::start(vec![]), Shop::open());
     let app = shop.behind_proxy("");
+    let mut wrong = Vec::new();
     for turn in 0..2 {
         let all = mechanism::all(turn);
         let path = format!("/all/{turn}");
         let mut visitor = Visitor::new(&world, app.address).agreed("preferences.analytics.marketing");
         visitor.open(&path);
-        let mut wrong = visitor.missing(&those(&all, is_seen));
-        wrong.extend(visitor.broken());
-        nothing("with everything granted this did not work", &wrong);
+        wrong.extend(when("with everything granted", visitor.missing(&those(&all, is_seen))));
+        wrong.extend(when("with everything granted", visitor.broken()));
         visitor.quiet();
         visitor.post("withdraw", "{}");
         visitor.quiet();
@@ -96,27 +101,28 @@ fn with_all_granted_everything_and_after_withdrawal_nothing_again() {
         visitor.forget_third_parties();
         world.forget();
         visitor.open(&path);
-        let mut wrong = visitor.leaks(&those(&all, is_seen), |_| false);
-        wrong.extend(visitor.broken());
-        nothing("after withdrawal", &wrong);
+        wrong.extend(when("after withdrawal", visitor.leaks(&those(&all, is_seen), |_| false)));
+        wrong.extend(when("after withdrawal", visitor.broken()));
     }
+    nothing("on one page", &wrong);
 }
 
 #[test]
 fn with_a_global_privacy_signal_no_marketing() {
     let (world, shop) = (World::start(vec![]), Shop::open());
     let app = shop.behind_proxy("");
+    let mut wrong = Vec::new();
     for turn in 0..2 {
         let all = mechanism::all(turn);
         let mut visitor = Visitor::new(&world, app.address).agreed("preferences.analytics.marketing");
         visitor.page.send_header("Sec-GPC", "1");
         visitor.open(&format!("/all/{turn}"));
         let granted = |purpose| purpose != Purpose::Marketing;
-        let mut wrong = visitor.missing(&those(&all, |mechanism| is_seen(mechanism) && granted(mechanism.purpose)));
+        wrong.extend(visitor.missing(&those(&all, |mechanism| is_seen(mechanism) && granted(mechanism.purpose))));
         wrong.extend(visitor.leaks(&those(&all, is_seen), granted));
         wrong.extend(visitor.broken());
-        nothing("with a global privacy signal", &wrong);
     }
+    nothing("with a global privacy signal", &wrong);
 }
 
 #[test]

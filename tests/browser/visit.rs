@@ -8,7 +8,7 @@ use super::mechanism::{Mechanism, Purpose};
 use super::shop::{self, OWN_COOKIES};
 use crate::support::browser::{Browser, JarCookie};
 use crate::support::consent;
-use crate::support::world::World;
+use crate::support::world::{Hit, World};
 
 /// How long nothing may be heard before nothing more is expected.
 const QUIET: Duration = Duration::from_millis(200);
@@ -18,8 +18,7 @@ pub const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What is seen of one browser in one world.
 pub struct Evidence {
-    /// Paths with their hosts that were asked for.
-    pub requested: Vec<String>,
+    pub requested: Vec<Hit>,
     greeted: Vec<String>,
     pub cookies: BTreeSet<JarCookie>,
     pub keys: BTreeSet<String>,
@@ -119,9 +118,8 @@ impl<'a> Visitor<'a> {
 
     pub fn evidence(&mut self) -> Evidence {
         let keys = self.page.evaluate("[...Object.keys(localStorage), ...Object.keys(sessionStorage)]");
-        let hits = self.world.hits();
         Evidence {
-            requested: hits.iter().map(|hit| format!("{}{}", hit.host, hit.target)).collect(),
+            requested: self.world.hits(),
             greeted: self.world.greeted(),
             cookies: self.page.cookies(),
             keys: keys.as_array().unwrap().iter().map(|key| key.as_str().unwrap().to_owned()).collect(),
@@ -151,7 +149,7 @@ impl<'a> Visitor<'a> {
 impl Evidence {
     fn missing(&self, mechanism: &Mechanism) -> Option<String> {
         let requested =
-            |end: &str| self.requested.iter().any(|address| address.contains(&format!("/m/{}{end}", mechanism.name)));
+            |end: &str| self.requested.iter().any(|hit| hit.target.contains(&format!("/m/{}{end}", mechanism.name)));
         let at_site =
             |name: &str| self.cookies.iter().any(|cookie| cookie.name == name && cookie.domain.ends_with("localhost"));
         let mut missing = Vec::new();
@@ -199,19 +197,30 @@ impl Evidence {
             hosts.next().map(|mechanism| mechanism.purpose)
         };
         let allowed = |text: &str| whose(text).map(|mechanism| mechanism.purpose).is_some_and(&granted);
-        let name = |text: &str| whose(text).map_or("of no mechanism", |mechanism| mechanism.name.as_str()).to_owned();
+        let name = |text: &str| match (whose(text), mechanisms) {
+            (Some(mechanism), _) | (None, [mechanism]) => mechanism.name.clone(),
+            _ => "of no mechanism".to_owned(),
+        };
         let mut leaks: Vec<(String, String)> = Vec::new();
-        for address in self.requested.iter().filter(|address| !allowed(address)) {
-            leaks.push((name(address), format!("request of {address}")));
+        // A connection, and a cookie at the tracker, that go with a request are not told again.
+        let mut told = BTreeSet::new();
+        for hit in self.requested.iter().filter(|hit| !allowed(&hit.address())) {
+            let Hit { method, kind, .. } = hit;
+            let address = hit.address();
+            leaks.push((name(&address), format!("{method} of {address} as {kind:?}")));
+            told.insert(hit.host.as_str());
         }
         for host in self.greeted.iter().filter(|host| !allowed(host) && !known_host(host).is_some_and(&granted)) {
-            leaks.push((name(host), format!("connection to {host}")));
+            if !told.contains(host.as_str()) {
+                leaks.push((name(host), format!("connection to {host}")));
+            }
         }
         for cookie in &self.cookies {
             let own = OWN_COOKIES.contains(&cookie.name.as_str());
             let trace = cookie.name.trim_start_matches("_ga_").trim_start_matches("_gcl_");
-            let at_granted = known_host(cookie.domain.trim_start_matches('.')).is_some_and(&granted);
-            if !own && !allowed(trace) && !at_granted {
+            let domain = cookie.domain.trim_start_matches('.');
+            let at_granted = known_host(domain).is_some_and(&granted);
+            if !own && !allowed(trace) && !at_granted && !told.contains(domain) {
                 leaks.push((name(trace), format!("cookie {} of {}", cookie.name, cookie.domain)));
             }
         }
@@ -228,6 +237,11 @@ impl Evidence {
         let line = |(name, what): (String, BTreeSet<String>)| format!("{name}: {}", Vec::from_iter(what).join("; "));
         by_name.into_iter().map(line).collect()
     }
+}
+
+/// The same with the word for when it was.
+pub fn when(time: &str, wrong: Vec<String>) -> impl Iterator<Item = String> {
+    wrong.into_iter().map(move |what| format!("{time}, {what}"))
 }
 
 /// Fails with one line for each thing that is wrong.

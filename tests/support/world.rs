@@ -16,13 +16,19 @@ use super::origin::{Request, read_request, serve};
 /// A request that reached a tracker.
 #[derive(Clone, Debug)]
 pub struct Hit {
-    /// Tells a preflight from what it is for.
     pub method: String,
     pub host: String,
     /// Path and query.
     pub target: String,
     /// What the browser wanted it for (`Sec-Fetch-Dest`).
     pub kind: String,
+}
+
+impl Hit {
+    /// Host, path and query.
+    pub fn address(&self) -> String {
+        format!("{}{}", self.host, self.target)
+    }
 }
 
 /// A script that is served at an address, which is a host and the beginning of a path.

@@ -1,5 +1,6 @@
-// Whether what the shop itself does still works. `own` says for each part `true`, or what went wrong.
-var own = {}, ownDone = false;
+// Whether what the shop itself does still works. `own` says for each part `true`, or what went wrong. With `data-few`
+// only the parts are tried that are done in no time.
+var own = {}, ownDone = false, ownFew = document.currentScript.hasAttribute("data-few");
 
 // Under trusted types, the page has made a policy called `shop`.
 var ownTrust = (kind, text) => (typeof shop === "undefined" ? text : shop["create" + kind](text));
@@ -69,7 +70,8 @@ var ownTrust = (kind, text) => (typeof shop === "undefined" ? text : shop["creat
       document.head.append(script);
     }),
   };
-  await Promise.all(Object.entries(parts).map(async ([name, part]) => {
+  const few = ["inline", "style", "image", "fetch", "cookie", "storage", "markup"];
+  await Promise.all(Object.entries(parts).filter(([name]) => !ownFew || few.includes(name)).map(async ([name, part]) => {
     try { own[name] = await inTime(part()); } catch (error) { own[name] = String(error); }
   }));
   ownDone = true;
