@@ -32,6 +32,8 @@ mod hardening;
 mod lifecycle;
 #[path = "promises/modes.rs"]
 mod modes;
+#[path = "promises/pages.rs"]
+mod pages;
 #[path = "promises/properties.rs"]
 mod properties;
 #[path = "promises/reload.rs"]

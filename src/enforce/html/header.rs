@@ -119,7 +119,7 @@ pub fn page_plan(judge: &Judge<'_>, facts: &PageFacts<'_>) -> PagePlan {
         Treatment::Rewrite => {
             let accepted = facts.request.get_all(ACCEPT_ENCODING).into_iter().map(|line| line.as_bytes());
             let codings = (coding, negotiate(accepted));
-            PagePlan { codings, changes: rewritten_header(facts, codings), ..plan }
+            PagePlan { codings, changes: rewritten_header(facts, codings.1), ..plan }
         }
     }
 }
@@ -155,7 +155,7 @@ fn has_directive(headers: &HeaderMap, name: &str) -> bool {
     lines.flat_map(|line| line.split(',')).any(|directive| directive.trim().eq_ignore_ascii_case(name))
 }
 
-fn rewritten_header(facts: &PageFacts<'_>, (from, to): (Coding, Coding)) -> Vec<HeaderChange> {
+fn rewritten_header(facts: &PageFacts<'_>, to: Coding) -> Vec<HeaderChange> {
     let headers = facts.headers;
     let about_bytes = ABOUT_BYTES.map(HeaderName::from_static);
     let gone = [CONTENT_LENGTH, ACCEPT_RANGES, LAST_MODIFIED, TRAILER].into_iter().chain(about_bytes);
@@ -166,8 +166,9 @@ fn rewritten_header(facts: &PageFacts<'_>, (from, to): (Coding, Coding)) -> Vec<
     if facts.status == 304 {
         return changes;
     }
+    let present = headers.get(CONTENT_ENCODING).map(|value| value.as_bytes());
     match to.name() {
-        _ if from == to => {}
+        name if present == name.map(str::as_bytes) => {}
         Some(name) => changes.push(HeaderChange::set(CONTENT_ENCODING, name.into())),
         None => changes.push(HeaderChange::remove(CONTENT_ENCODING)),
     }
