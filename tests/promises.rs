@@ -5,6 +5,9 @@
 #[path = "support/mod.rs"]
 mod support;
 
+#[path = "browser/mod.rs"]
+mod browser;
+
 #[path = "promises/allocation.rs"]
 mod allocation;
 #[path = "promises/architecture.rs"]

@@ -5,6 +5,7 @@ pub mod browser;
 pub mod client;
 pub mod http2;
 pub mod origin;
+pub mod world;
 
 pub use app::{TestApp, site};
 pub use client::{Client, Response, get, send};

@@ -1,6 +1,6 @@
 //! Origins: real servers on free ports, on threads of their own, that answer by a function and remember what they got.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
@@ -75,7 +75,8 @@ impl Origin {
     }
 }
 
-fn serve(connection: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
+/// Does `connection` with each connection, on a thread of its own.
+pub fn serve(connection: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let connection = Arc::new(connection);
@@ -90,7 +91,7 @@ fn serve(connection: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
 }
 
 /// The next request of a connection, with its body; `None` at the end.
-pub fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Request> {
+pub fn read_request(reader: &mut impl BufRead) -> Option<Request> {
     let mut line = || {
         let mut line = Vec::new();
         let read = reader.read_until(b'\n', &mut line).ok()?;

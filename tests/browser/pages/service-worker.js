@@ -1,0 +1,1 @@
+addEventListener("message", (event) => event.ports[0].postMessage("ready"));
