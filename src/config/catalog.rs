@@ -81,6 +81,7 @@ fn add_vendor(builder: &mut CatalogBuilder, check: &mut Check<'_>, raw: Spanned<
     raw.cookies.into_iter().for_each(|cookie| _ = facts.cookie(cookie));
     raw.storage.into_iter().for_each(|key| _ = facts.storage(key));
     raw.globals.into_iter().for_each(|name| facts.global(&name));
+    raw.snippets.into_iter().for_each(|text| facts.snippet(&text));
     raw.hosts.into_iter().for_each(|host| _ = facts.host(host));
     raw.paths.into_iter().for_each(|path| _ = facts.path(path));
     for click_id in raw.click_ids {
@@ -88,6 +89,9 @@ fn add_vendor(builder: &mut CatalogBuilder, check: &mut Check<'_>, raw: Spanned<
         facts.builder.click_id(vendor, ClickId { name: click_id.into_inner().into(), purpose }, origin);
     }
 }
+
+/// Shortest text, in bytes, that tells a vendor's snippet from other scripts.
+const MIN_SNIPPET: usize = 6;
 
 /// Adding what belongs to one vendor. `None` is an entry that was reported and left out.
 struct Facts<'a, 'c> {
@@ -124,6 +128,20 @@ impl Facts<'_, '_> {
         let key = self.pattern(&name, &span, "name the key");
         self.builder.storage(self.vendor, StorageFact { key: key?, purpose: purpose? }, self.check.origin(&span));
         Some(())
+    }
+
+    fn snippet(&mut self, text: &Spanned<String>) {
+        // A short text would be found in scripts that have nothing to do with the vendor.
+        if text.get_ref().len() < MIN_SNIPPET {
+            let message = format!("`{}` is too short to recognise a script by", text.get_ref());
+            return self.check.error(
+                text.span(),
+                message,
+                "write what the vendor's snippet calls, such as `fbq('init'`",
+            );
+        }
+        let origin = self.check.origin(&text.span());
+        self.builder.snippet(self.vendor, text.get_ref(), self.default, origin);
     }
 
     fn global(&mut self, name: &Spanned<String>) {

@@ -173,6 +173,7 @@ pub(super) struct Vendor {
     pub cookies: Vec<Spanned<VendorCookie>>,
     pub storage: Vec<Spanned<VendorKey>>,
     pub globals: Vec<Text>,
+    pub snippets: Vec<Text>,
     pub hosts: Vec<Spanned<VendorHost>>,
     pub paths: Vec<Spanned<VendorPath>>,
     pub click_ids: Vec<Text>,

@@ -43,8 +43,10 @@ impl<'r> Judge<'r> {
         self.site.url(self.catalog, self.host, url, kind).map(|rule| self.verdict(rule))
     }
 
-    /// Calls `consider` with the verdict on each address that `text`, a script, names.
+    /// Calls `consider` with the verdict on each address that `text`, a script, names, and on each vendor whose snippet
+    /// it holds.
     pub fn verdicts_in(&self, text: &[u8], consider: &mut dyn FnMut(Verdict<'r>)) {
+        self.catalog.snippets_in(text, &mut |rule| consider(self.verdict(rule)));
         self.site.addresses_in(self.catalog, text, &mut |address| {
             self.url(address, ResourceKind::Script).into_iter().for_each(&mut *consider);
         });

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::hosts::{Host, HostMap, HostPattern};
-use super::mentions::Mentions;
+use super::mentions::{Mentions, Snippets};
 use super::names::NameIndex;
 use super::pattern::Pattern;
 use super::purpose::Purpose;
@@ -75,6 +75,8 @@ pub struct Catalog {
     cookie_facts: Vec<(Pattern, Option<Box<str>>)>,
     storage_rules: Vec<(Pattern, Rule)>,
     globals: Vec<(Box<str>, Purpose)>,
+    snippets: Snippets,
+    snippet_rules: Vec<Rule>,
     hosts: HostMap<Vec<usize>>,
     host_rules: Vec<Rule>,
     mentions: Mentions,
@@ -92,6 +94,7 @@ pub struct Catalog {
 pub struct CatalogBuilder {
     catalog: Catalog,
     shapes: Vec<RequestShape>,
+    snippets: Vec<String>,
 }
 
 impl CatalogBuilder {
@@ -127,6 +130,13 @@ impl CatalogBuilder {
         self.catalog.host_facts.push((vendor, fact));
     }
 
+    /// A text that a vendor's snippet holds: a call that starts it.
+    pub fn snippet(&mut self, vendor: VendorId, text: &str, purpose: Purpose, origin: Origin) {
+        let rule = self.rule(vendor, purpose, text, origin);
+        self.catalog.snippet_rules.push(rule);
+        self.snippets.push(text.to_owned());
+    }
+
     pub fn request(&mut self, vendor: VendorId, shape: RequestShape, purpose: Purpose, origin: Origin) {
         let query: Vec<_> = shape.query.iter().map(|q| q.to_string()).collect();
         let mark = if query.is_empty() { "" } else { "?" };
@@ -153,6 +163,7 @@ impl CatalogBuilder {
             fallback,
             cookies: NameIndex::new(self.catalog.cookie_facts.iter().map(|(name, _)| name)),
             mentions: Mentions::new(self.catalog.host_facts.iter().map(|(_, fact)| &*fact.host)),
+            snippets: Snippets::new(&self.snippets),
             requests: RequestIndex::new(self.shapes),
             ..self.catalog
         }
@@ -196,6 +207,14 @@ impl Catalog {
         self.mentions.addresses(text, &mut *consider);
         if let Some(fallback) = &self.fallback {
             fallback.addresses_in(text, consider);
+        }
+    }
+
+    /// Calls `consider` with the rule of each vendor whose snippet `text` holds.
+    pub fn snippets_in<'r>(&'r self, text: &[u8], consider: &mut dyn FnMut(&'r Rule)) {
+        self.snippets.find(text, |id| self.snippet_rules.get(id).into_iter().for_each(&mut *consider));
+        if let Some(fallback) = &self.fallback {
+            fallback.snippets_in(text, consider);
         }
     }
 

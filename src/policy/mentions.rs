@@ -2,6 +2,8 @@
 
 use aho_corasick::AhoCorasick;
 
+use super::literals::Literals;
+
 /// An address longer than this is judged by its beginning.
 const MAX_ADDRESS: usize = 512;
 
@@ -31,6 +33,48 @@ impl Mentions {
             }
         }
     }
+}
+
+/// Calls `consider` with each address that `text` writes with its slashes, as `//host/path?query`.
+pub(super) fn written_addresses(text: &[u8], mut consider: impl FnMut(&[u8])) {
+    let of_host = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
+    for mark in [&b"//"[..], br"\/\/"] {
+        for at in memchr::memmem::find_iter(text, mark) {
+            let start = at + mark.len();
+            let host = text.get(start..).unwrap_or_default().iter().take_while(of_host).count();
+            let named = text.get(start..start + host).is_some_and(|host| host.contains(&b'.'));
+            if let Some(address) = address_around(text, start, start + host).filter(|_| named) {
+                consider(&address);
+            }
+        }
+    }
+}
+
+/// Texts that are looked for in scripts, whatever quotes and white space they are written with.
+#[derive(Debug, Default)]
+pub(super) struct Snippets {
+    literals: Literals,
+    any: bool,
+}
+
+impl Snippets {
+    pub(super) fn new(texts: &[String]) -> Self {
+        let plain =
+            |(id, text): (usize, &String)| (String::from_utf8_lossy(&one_spelling(text.as_bytes())).into_owned(), id);
+        Snippets { literals: Literals::new(texts.iter().enumerate().map(plain).collect()), any: !texts.is_empty() }
+    }
+
+    /// Calls `consider` with the position of each text that is in `script`.
+    pub(super) fn find(&self, script: &[u8], consider: impl FnMut(usize)) {
+        if self.any {
+            self.literals.candidates(&one_spelling(script), consider);
+        }
+    }
+}
+
+fn one_spelling(script: &[u8]) -> Vec<u8> {
+    let visible = script.iter().filter(|b| !b.is_ascii_whitespace());
+    visible.map(|b| if matches!(b, b'"' | b'`') { b'\'' } else { *b }).collect()
 }
 
 /// The address in which a host stands at `start..end`; `None` if the name goes on in either direction.
@@ -85,6 +129,30 @@ fn ends_host(after: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_with_slashes_are_found_whoever_they_belong_to() {
+        let mut found = Vec::new();
+        let text = br#"a="https://x.test/a?b"; // c.d; "\/\/y.test\/z" '//localhost/' 1//2"#;
+        written_addresses(text, |address| found.push(String::from_utf8_lossy(address).into_owned()));
+        assert_eq!(found, ["//x.test/a?b", "//y.test/z"]);
+    }
+
+    #[test]
+    fn snippets_are_found_in_every_spelling() {
+        let snippets = Snippets::new(&["fbq('init'".to_owned(), "LA.init(".to_owned()]);
+        for (script, expected) in [
+            ("fbq('init', '1')", &[0][..]),
+            ("fbq( \"init\" ,1)", &[0]),
+            ("fbq(\n`init`)", &[0]),
+            ("LA . init ({id: 1})", &[1]),
+            ("fbq('track')", &[]),
+        ] {
+            let mut found = Vec::new();
+            snippets.find(script.as_bytes(), |id| found.push(id));
+            assert_eq!(found, expected, "{script}");
+        }
+    }
 
     fn found(text: &str) -> Vec<String> {
         let mentions = Mentions::new(["t.example", "connect.t.example", "x.test"].into_iter());

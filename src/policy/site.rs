@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::catalog::Catalog;
 use super::filters::FilterList;
 use super::hosts::{Host, HostMap, HostPattern};
-use super::mentions::Mentions;
+use super::mentions::{Mentions, written_addresses};
 use super::names::NameIndex;
 use super::pattern::Pattern;
 use super::purpose::{Purpose, PurposeSet};
@@ -235,6 +235,9 @@ impl Site {
     pub fn addresses_in(&self, catalog: &Catalog, text: &[u8], consider: &mut dyn FnMut(&[u8])) {
         self.mentions.addresses(text, &mut *consider);
         catalog.addresses_in(text, consider);
+        if !self.filter_lists.is_empty() {
+            written_addresses(text, consider);
+        }
     }
 
     /// Whether `host` is one of the hosts that this site names.

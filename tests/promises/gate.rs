@@ -15,6 +15,7 @@ traffic = ["127.0.0.1:0"]
 name = "shop"
 hosts = ["shop.example", "*.shop.example"]
 upstream = ["http://127.0.0.1:1"]
+lazy_attributes = ["data-src"]
 [[site.tracker]]
 host = "t.example"
 purpose = "analytics"
@@ -156,6 +157,7 @@ fn what_would_contact_a_denied_tracker_is_parked() {
             "<svg><script href='//t.example/i'></script></svg>",
             format!("<svg><script{a} type=\"text/plain\" data-consentry-href='//t.example/i'></script></svg>"),
         ),
+        ("<img data-src=//t.example/l>", format!("<img{a} data-consentry-data-src=//t.example/l>")),
         ("<body background=//t.example/b>", format!("<body{a} data-consentry-background=//t.example/b>")),
         ("<input type=image src=//t.example/b>", format!("<input{a} type=image data-consentry-src=//t.example/b>")),
         ("<object data=//t.example/b></object>", format!("<object{a} data-consentry-data=//t.example/b></object>")),
@@ -255,7 +257,7 @@ fn what_is_not_denied_is_not_touched() {
         "<iframe srcdoc='<p>hello</p>'></iframe>",
         "<img src='//t.example",
         "<style>a{color:red}</style><p style='color:red'>",
-        "<img data-src=//t.example/>",
+        "<img data-lazy=//t.example/>",
         "<p>\u{fffd}</p>",
     ] {
         assert_eq!(gated(page), page);

@@ -98,7 +98,8 @@ impl Element<'_> {
         let mut buffer = [0; MAX_NAME];
         for attribute in &self.tag.attributes {
             let name = lower(window.get(attribute.name.clone()), &mut buffer);
-            if let Some(role) = self.role(name, window) {
+            let role = self.role(name, window).or_else(|| self.lazy_role(name, inspector));
+            if let Some(role) = role {
                 self.judge(attribute, name, role, window, inspector, &mut parking);
             }
         }
@@ -246,6 +247,20 @@ impl Element<'_> {
             (b"to" | b"from" | b"by" | b"values", b"animate" | b"set") if foreign => self
                 .has_token(window, "attributename", |name| name.to_ascii_lowercase().ends_with(b"href"))
                 .then_some(Role::Values),
+            _ => None,
+        }
+    }
+
+    /// What the site says its scripts take from an attribute later.
+    fn lazy_role(&self, attribute: &[u8], inspector: &Inspector<'_, '_>) -> Option<Role> {
+        let lazy = &inspector.rules.judge.site.options.lazy_attributes;
+        lazy.iter().find(|name| name.as_bytes() == attribute)?;
+        match self.name {
+            b"iframe" | b"frame" => Some(Role::Url(ResourceKind::Frame)),
+            b"script" => Some(Role::Url(ResourceKind::Script)),
+            b"video" | b"audio" => Some(Role::Url(ResourceKind::Media)),
+            b"img" | b"source" if attribute.ends_with(b"srcset") => Some(Role::Srcset),
+            b"img" | b"source" => Some(Role::Url(ResourceKind::Image)),
             _ => None,
         }
     }
