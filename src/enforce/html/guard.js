@@ -1,13 +1,12 @@
-// Holds back what a page makes at run time, until it is granted. Never throws: what it cannot judge goes its usual way.
+// Parks what a page makes at run time until it is granted. What cannot be judged goes its usual way, so nothing throws.
 // A mask is a set of purposes, by bit.
 (function (self, rules) {
   "use strict";
   delete self.__consentry;
   if (!rules) return;
-  const { document, location, fetch, URL } = self;
+  const { document, location } = self;
   const { apply, construct } = Reflect;
   const tag = document.currentScript;
-  const { granted: given, capped = "" } = tag.dataset;
   const pass = () => {};
   const quietly = (work) => {
     try {
@@ -20,11 +19,10 @@
   const maskOf = (names) =>
     rules.purposes.reduce((mask, name, at) => mask | (names.split(" ").includes(name) << at), 0);
   const namesOf = (mask) => rules.purposes.filter((_, at) => (mask >> at) & 1).join(" ");
-  let granted = maskOf(given) | 1;
+  let granted = maskOf(tag.dataset.granted) | 1;
 
   const fits = (pattern, text) =>
     RegExp("^" + pattern.replace(/[^*\w]/g, "\\$&").replace(/\*/g, "[^]*") + "$", "i").test(text);
-  // Of the entry that weighs most, the operator's first.
   const find = (kind, weigh) => {
     for (const tier of rules[kind]) {
       const weights = tier.map((entries) => Math.max(...entries.split(" ").map(weigh)));
@@ -48,7 +46,6 @@
 
   const resolve = (url) => new URL(url, document.baseURI);
   const ownHosts = `${rules.own} ${resolve(tag.src).hostname}`.split(" ");
-  // The purposes that are denied for a URL.
   const judge = (url) => quietly(() => {
     if (/^(data|blob):/.test(url)) return;
     const { protocol, hostname, pathname } = resolve(url.url || url);
@@ -63,18 +60,19 @@
 
   // --- Elements ---
 
-  const attributes = { __proto__: null };
-  for (const kind of ("script:src,href,xlink:href img:src,srcset iframe:src,srcdoc frame:src embed:src object:data source:src,srcset " +
-    "track:src audio:src video:src,poster link:href,imagesrcset input:src,formaction button:formaction form:action a:ping " +
-    "area:ping image:href,xlink:href use:href,xlink:href body:background meta:http-equiv style:").split(" ")) {
-    const [, name, list] = kind.match(/(\w+):(.*)/);
-    attributes[name] = list.split(",");
+  const table = "src=script,img,iframe,frame,embed,source,track,audio,video,input srcset=img,source imageSrcset=link data=object " +
+    "poster=video href=script,link,image,use xlink:href=script,image,use action=form formAction=input,button ping=a,area " +
+    "background=body http-equiv=meta srcdoc=iframe";
+  const attributes = { __proto__: null, style: [] };
+  for (const row of table.toLowerCase().split(" ")) {
+    const [name, kinds] = row.split("=");
+    for (const kind of kinds.split(",")) attributes[kind] = [...(attributes[kind] || []), name];
   }
   const PARKED = "data-consentry";
   const ours = new WeakSet();
 
   let found;
-  // What may stay; the purposes of the rest are added to `found`.
+  // What is granted; the purposes of the rest are added to `found`.
   const keep = (urls) => urls.filter((url) => {
     const mask = judge(url.split(" ")[0]);
     found |= mask;
@@ -96,9 +94,9 @@
     if (found && /frame/.test(kind)) return `${rules.prefix}/held?u=${encodeURIComponent(resolve(value))}&l=${document.documentElement.lang}`;
   };
   const retype = (element) => {
-    if (element.localName === "script" && element.type === "text/plain") element.type = element.getAttribute(PARKED + "-type") || "text/javascript";
+    if (element.localName === "script" && element.type === "text/plain") element.type = element.getAttribute(PARKED + "-type") || "";
   };
-  // The last of `args` is to be the attribute. A result says that it waits instead.
+  // Judges the last of `args`. A result says that it is parked.
   const assign = (element, name, args) => {
     const at = args.length - 1;
     const value = args[at];
@@ -106,15 +104,15 @@
     const rest = sift(kind, name, value);
     if (/^(style|srcdoc)$/.test(name)) args[at] = rest;
     else if (found) {
+      element.setAttribute(PARKED, namesOf(found | maskOf(element.getAttribute(PARKED) || "")));
       if (rest) element.setAttribute(name, rest);
       else element.removeAttribute(name);
-      element.setAttribute(PARKED, namesOf(found | maskOf(element.getAttribute(PARKED) || "")));
       element.setAttribute(PARKED + "-" + name, value);
       ours.add(element);
-      // Loaders that wait for it go on.
-      if (/^(script|img|link)$/.test(kind)) setTimeout(() => element.dispatchEvent(new Event("error")));
+      // Loaders go on.
+      setTimeout(() => element.dispatchEvent(new Event("error")));
       if (kind === "script" && element.type !== "text/plain") {
-        if (element.type) element.setAttribute(PARKED + "-type", element.type);
+        element.setAttribute(PARKED + "-type", element.type);
         element.type = "text/plain";
       }
       return [];
@@ -155,27 +153,20 @@
       return `<${kind}${parked ? ` ${PARKED}="${namesOf(parked)}"` : ""}${list}`;
     });
   const guarded = (text) => typeof text !== "string" || text.includes(tag.src) ? text :
-    siftMarkup(text).replace(/^(\s*<!doctype[^>]*>)?/i, (start) => {
-      for (const script of [tag.previousElementSibling, tag]) {
-        const copy = script.cloneNode();
-        copy.setAttribute("nonce", tag.nonce);
-        copy.setAttribute("data-granted", namesOf(granted));
-        start += copy.outerHTML;
-      }
-      return start;
-    });
+    siftMarkup(text).replace(/^(\s*<!doctype[^>]*>)?/i, (start) => start +
+      (tag.previousElementSibling.outerHTML + tag.outerHTML).replace(/nonce=""/g, `nonce="${tag.nonce}"`));
 
   // --- What pages call ---
 
   let unfinished = "";
 
   const install = (window) => {
-    // `before` may change the arguments, or give the result in an array.
+    // `before` may change `args`. An array holds the result.
     const wrap = (owners, names, before, after) => {
       for (const owner of owners.split(" ")) for (const entry of names.split(" ")) {
         const [name, part = "value"] = entry.split(":");
-        const object = owner ? window[owner]?.prototype : window;
-        const property = object && Object.getOwnPropertyDescriptor(object, name);
+        const object = window[owner]?.prototype || window;
+        const property = Object.getOwnPropertyDescriptor(object, name);
         const original = property?.[part];
         if (!original || ours.has(original)) continue;
         const run = (args, self, proceed) => {
@@ -197,29 +188,29 @@
     const redirect = (url) => (args) => { if (judge(args[0])) args[0] = url; };
     const adopt = () => {
       for (let at = 0; at < window.length; at++) enter(window[at]);
+      if (window.length) window.document.querySelectorAll("[srcdoc]").forEach(check);
     };
 
-    wrap("", "fetch", refuse(async () => new Response(null, { status: 204 })), (answer) =>
-      answer.then((response) => heed(response.url, () => response.clone().json())).catch(pass));
+    wrap("window", "fetch", refuse(async () => new Response(null, { status: 204 })), (answer) =>
+      answer.then((response) => heed(response.url, () => response.clone().json()), pass));
     wrap("XMLHttpRequest", "open", (args, request) => {
       if (judge(args[1])) args.splice(0, 2, "GET", "data:,");
       request.addEventListener("load", () => heed(request.responseURL, () => JSON.parse(request.responseText)));
     });
     wrap("Navigator", "sendBeacon", refuse(() => true));
     wrap("Worklet", "addModule", refuse(async () => {}));
-    wrap("", "fetchLater", refuse(() => ({})));
-    wrap("", "open", refuse(() => null), enter);
+    wrap("window", "fetchLater", refuse(() => ({})));
+    wrap("window", "open", refuse(() => null), enter);
     // Both fail without a request.
-    wrap("", "WebSocket WebTransport", redirect("https://localhost:1"));
-    wrap("", "EventSource Audio", redirect("data:,"));
+    wrap("window", "WebSocket WebTransport", redirect("https://localhost:1"));
+    wrap("window", "EventSource Audio", redirect("data:,"));
     window.navigation?.addEventListener("navigate", (event) => {
-      if (!event.userInitiated && event.cancelable && judge(event.destination)) event.preventDefault();
+      if (!event.userInitiated && judge(event.destination)) event.preventDefault();
     });
 
-    const elements = Object.getOwnPropertyNames(window).filter((name) => /^HTML.*Element$/.test(name)).join(" ");
-    const properties = "src srcset srcdoc href data poster ping action formAction imageSrcset";
-    wrap(elements, properties.replace(/\w+/g, "$&:set"), (args, element, name) => assign(element, name.toLowerCase(), args));
-    wrap(elements, properties.replace(/\w+/g, "$&:get"), (_, element, name) => {
+    const elements = "Script Image IFrame Frame Embed Object Source Track Media Video Link Input Button Form Anchor Area Body".replace(/\w+/g, "HTML$&Element");
+    wrap(elements, table.replace(/=\S+/g, ":set"), (args, element, name) => assign(element, name.toLowerCase(), args));
+    wrap(elements, table.replace(/=\S+/g, ":get"), (_, element, name) => {
       const value = element.getAttribute(PARKED + "-" + name.toLowerCase());
       return value && [/set|ping/.test(name) ? value : resolve(value).href];
     });
@@ -230,40 +221,32 @@
     const clean = (args) => args.forEach((text, at) => {
       if (typeof text === "string") args[at] = siftStyle(text);
     });
-    const cleanIn = (args, element) => { if (element.localName === "style") clean(args); };
-    wrap("CSSStyleSheet CSSGroupingRule CSSStyleDeclaration", "insertRule replace replaceSync setProperty cssText:set", clean);
-    wrap("", "FontFace", clean);
-    wrap("Node", "textContent:set", cleanIn);
-    // Single properties have no setter; this comes before painting.
+    wrap("CSSStyleSheet CSSGroupingRule CSSStyleDeclaration window", "insertRule replace replaceSync setProperty cssText:set FontFace", clean);
+    // Single properties have no setter; this is before painting.
     new MutationObserver((records) => records.forEach(({ target }) => check(target)))
       .observe(window.document, { subtree: true, attributeFilter: ["style"] });
 
-    wrap("Node Element Document DocumentFragment CharacterData Range", "appendChild insertBefore replaceChild append prepend after before " +
-      "replaceWith replaceChildren moveBefore insertAdjacentElement insertNode", (args, parent) => {
-      cleanIn(args, parent);
-      for (const node of args) {
-        if (node.nodeType === 3 && parent.localName === "style") node.data = siftStyle(node.data);
-        if (node.nodeType === 1) check(node);
-        // What was made in this document is judged already.
-        if (node.firstElementChild && node.ownerDocument !== (parent.ownerDocument || parent)) checkBelow(node);
-      }
+    wrap("Node Element Document DocumentFragment CharacterData Range ShadowRoot TrustedTypePolicy", "appendChild insertBefore " +
+      "replaceChild append prepend after before replaceWith replaceChildren moveBefore insertAdjacentElement insertNode importNode " +
+      "adoptNode textContent:set innerHTML:set outerHTML:set insertAdjacentHTML setHTMLUnsafe createContextualFragment createHTML",
+    (args, target, name) => {
+      const isStyle = target.localName === "style";
+      if (isStyle) clean(args);
+      args.forEach((item, at) => {
+        if (/HTML|Fragment/.test(name) && !isStyle) args[at] = siftMarkup(item);
+        if (isStyle && item?.nodeType === 3) item.data = siftStyle(item.data);
+        if (item?.nodeType === 1) check(item);
+        // Of this document all is judged.
+        if (item?.firstElementChild && item.ownerDocument !== (target.ownerDocument || target)) checkBelow(item);
+      });
     }, adopt);
-    wrap("Element ShadowRoot Range TrustedTypePolicy", "innerHTML:set outerHTML:set insertAdjacentHTML setHTMLUnsafe " +
-      "createContextualFragment createHTML", (args, element) => {
-      const at = args.length - 1;
-      if (element.localName === "style") clean(args);
-      else args[at] = siftMarkup(args[at]);
-    }, adopt);
-    wrap("Document", "importNode adoptNode", pass, checkBelow);
     wrap("Document", "write writeln", (args, page) => {
-      const text = unfinished + args.join("");
-      unfinished = /(<[a-z][^>]*|<\/?)?$/i.exec(text)[0];
-      args.splice(0, args.length, siftMarkup(text.slice(0, text.length - unfinished.length)));
+      const [, text, rest = ""] = /^([^]*?)(<[a-z][^>]*|<\/?)?$/i.exec(unfinished + args.join(""));
+      unfinished = rest;
+      args.splice(0, args.length, siftMarkup(text));
       const script = page.currentScript;
-      // Nothing is parsed any more where a restored script writes.
       return ours.has(script) && [script.before(page.createRange().createContextualFragment(args[0]))];
     }, adopt);
-    wrap("HTMLIFrameElement", "contentWindow:get contentDocument:get", pass, (inner) => enter(inner.defaultView || inner));
 
     wrap("Document", "cookie:set", ([text]) => {
       const [, name] = /^[\s=]*"?([^=;"]*?)"?\s*(=|;|$)/.exec(text);
@@ -272,18 +255,18 @@
     });
     wrap("CookieStore", "set", ([cookie]) => cookieDenied(cookie.name || cookie) && [Promise.resolve()]);
     wrap("Storage", "setItem", ([key]) => keyDenied(String(key)) && []);
-    wrap("", "localStorage:get sessionStorage:get", pass, () => Promise.resolve().then(sweep));
+    wrap("window", "localStorage:get sessionStorage:get", pass, () => Promise.resolve().then(sweep));
   };
-  const enter = (window) => {
+  // Frames that begin empty.
+  const enter = (window) => quietly(() => {
     const page = window.document;
     if (ours.has(page) || !/^about:blank/.test(page.URL)) return;
     ours.add(page);
     install(window);
-  };
+  });
 
   // --- The choice ---
 
-  // Also keys that were set as properties.
   const storages = quietly(() => [self.localStorage, self.sessionStorage]) || [];
   const sweep = () => storages.forEach((storage) => Object.keys(storage).forEach((key) => keyDenied(key) && storage.removeItem(key)));
   const within = (root) => [...(root?.querySelectorAll?.("*") || [])].flatMap((element) =>
@@ -321,7 +304,8 @@
     const scripts = [];
     for (const element of within(document)) {
       const { localName, style } = element;
-      heal(localName === "style" ? element : style || {}, localName === "style" ? "textContent" : "cssText");
+      if (localName === "style") heal(element, "textContent");
+      else if (style) heal(style, "cssText");
       const names = element.getAttribute(PARKED);
       if (!names || maskOf(names) & ~granted) continue;
       if (localName === "script" && element.isConnected) scripts.push(element);
@@ -331,30 +315,31 @@
   };
   const change = (names) => {
     const before = granted;
-    granted = (maskOf(names) & ~maskOf(capped)) | 1;
+    granted = (maskOf(names) & ~maskOf(tag.dataset.capped || "")) | 1;
     if (granted === before) return;
+    tag.dataset.granted = namesOf(granted);
     if (before & ~granted) {
       sweep();
       document.querySelectorAll("iframe,frame,object,embed").forEach(check);
-      for (const pair of document.cookie.split("; ")) {
-        const [name] = pair.split("=");
-        if (!cookieDenied(name)) continue;
-        const domains = location.hostname.split(".").map((_, at, all) => ";domain=" + all.slice(at).join("."));
-        for (const domain of ["", ...domains]) for (const path of ["", ";path=/"]) document.cookie = name + "=;max-age=0" + domain + path;
+      for (const [name] of document.cookie.matchAll(/[^\s;=]+(?==)/g)) if (cookieDenied(name)) {
+        location.hostname.split(".").concat("").forEach((_, at, all) => {
+          for (const path of ["/", location.pathname]) document.cookie = `${name}=;max-age=0;path=${path};domain=${all.slice(at, -1).join(".")}`;
+        });
       }
     }
     for (const name of stubs) if (self[name] === pass) delete self[name];
     restore();
-    document.dispatchEvent(new CustomEvent("consentry:change", { detail: { purposes: namesOf(granted).split(" ") } }));
+    document.dispatchEvent(new CustomEvent("consentry:change", { detail: { purposes: tag.dataset.granted.split(" ") } }));
   };
   const heed = async (url, read) => {
     if (/^(consent|withdraw)$/.test(url.split(location.origin + rules.prefix + "/")[1])) change((await read()).purposes.join(" "));
   };
 
   install(self);
-  const stubs = rules.globals.flatMap((names, at) => (1 << at) & ~granted ? names.split(" ") : []).filter((name) => name && !(name in self));
+  const stubs = rules.globals.flatMap((names, at) =>
+    names.split(" ").filter((name) => name && !(name in self) && (1 << at) & ~granted));
   for (const name of stubs) self[name] = pass;
-  const chosen = () => (document.cookie.split("; ").find((pair) => pair.startsWith(rules.cookie + "=")) || "~").split("~")[1];
+  const chosen = () => (RegExp(rules.cookie + "=[^~]*~([^~]*)").exec(document.cookie) || [, ""])[1];
   let last = chosen();
   const look = () => {
     if (chosen() !== last) change(chosen().replace(/\./g, " "));
@@ -364,7 +349,8 @@
   self.addEventListener("pageshow", look);
   self.cookieStore?.addEventListener("change", look);
   document.addEventListener("load", ({ target }) => quietly(() => {
-    if (target.contentWindow.location.pathname === rules.prefix + "/held") target.contentDocument.addEventListener("submit", (event) => {
+    enter(target.contentWindow);
+    if (target.getAttribute("src").startsWith(rules.prefix + "/held")) target.contentDocument.addEventListener("submit", (event) => {
       event.preventDefault();
       const purposes = new FormData(event.target).getAll("purposes");
       self.fetch(rules.prefix + "/consent", { method: "POST", body: JSON.stringify({ purposes }) });
