@@ -4,8 +4,9 @@ use std::sync::OnceLock;
 
 use consentry::config::{self, built_in_catalog};
 use consentry::consent::{OwnCookie, resolve};
+use consentry::enforce::html::{Coding, DecodeError, Decoder, Encoder, MAX_DECODED, neutralise};
 use consentry::enforce::{Edit, Judge, ResponseFacts, Tally, cap_lifetime, edit_cookie, edit_request, edit_response};
-use consentry::policy::{Host, NameIndex, Pattern, PurposeSet, RequestFacts, Ruleset};
+use consentry::policy::{Filters, Host, NameIndex, Pattern, PurposeSet, RequestFacts, ResourceKind, Ruleset, Url};
 use divan::{Bencher, black_box};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -201,5 +202,145 @@ mod requests {
                 RequestFacts { method: "GET", path: black_box(path.as_bytes()), query: query.as_bytes(), body: None };
             catalog.request(&facts).known().map(|rule| rule.purpose)
         });
+    }
+}
+
+/// A page of 60 KiB as it comes from an upstream and goes to a client.
+#[divan::bench_group]
+mod bodies {
+    use super::*;
+
+    const CODINGS: [&str; 3] = ["zstd", "gzip", "br"];
+
+    fn coding(name: &str) -> Coding {
+        let coding = consentry::enforce::html::content_coding([name.as_bytes()]);
+        coding.unwrap_or_else(|_| std::process::abort())
+    }
+
+    /// Neither all the same nor all different, as lists of goods are.
+    fn page() -> Vec<u8> {
+        let mut page = String::new();
+        for number in 1_u64.. {
+            let hash = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let (id, name, price) = (hash >> 40, hash >> 24, hash % 997);
+            page += &format!(
+                "<li class=\"item\"><a href=\"/p/{id:x}\"><img src=\"/i/{id:x}.jpg\" alt=\"\">{name:x}</a> {price} €</li>\n"
+            );
+            if page.len() >= 60 * 1024 {
+                break;
+            }
+        }
+        page.into_bytes()
+    }
+
+    fn encoded(coding: Coding, page: &[u8]) -> Option<Vec<u8>> {
+        let (mut encoder, mut body) = (Encoder::new(coding)?, Vec::new());
+        encoder.encode(page, &mut body).and_then(|()| encoder.finish(&mut body)).ok()?;
+        Some(body)
+    }
+
+    #[divan::bench(args = CODINGS)]
+    fn encode(bencher: Bencher, name: &str) {
+        let (coding, page) = (coding(name), page());
+        bencher.bench(|| encoded(coding, black_box(&page)));
+    }
+
+    #[divan::bench(args = CODINGS)]
+    fn decode(bencher: Bencher, name: &str) {
+        let coding = coding(name);
+        let body = encoded(coding, &page()).unwrap_or_else(|| std::process::abort());
+        bencher.bench(|| {
+            let mut length = 0;
+            let mut decoder = Decoder::new(coding, MAX_DECODED)?;
+            let sink = |piece: &[u8]| -> Result<(), DecodeError> {
+                length += piece.len();
+                Ok(())
+            };
+            decoder.decode(black_box(&body), sink).and_then(|()| decoder.finish()).ok()?;
+            Some(length)
+        });
+    }
+
+    #[divan::bench]
+    fn style_sheet_of_8_kib(bencher: Bencher) {
+        let rule = "a.b > c { color: red; background: url(/own/image.png) no-repeat; margin: 0 auto }\n";
+        let sheet = rule.repeat(100);
+        bencher.bench(|| neutralise(black_box(&sheet), &mut |url| url.contains("tracker")));
+    }
+}
+
+/// URLs at other hosts against filter lists: more rules must not cost more. `EASYPRIVACY` names a file with the real one.
+#[divan::bench_group]
+mod filter_lists {
+    use super::*;
+
+    const BLOCKED: [&str; 4] = [
+        "https://host20.tracker20.example/x.js",
+        "https://eu.host1200.tracker223.example/collect?id=1",
+        "https://cdn.example/metric38/beacon.js",
+        "https://cdn.example/js/a-track59.js",
+    ];
+    const PASSED: [&str; 4] = [
+        "https://images.ctfassets.net/a1b2c3/products/lantern-large.webp?w=640&q=80&fm=webp",
+        "https://fonts.gstatic.com/s/inter/v13/UcC73FwrK3iLTeHuS_fvQtMwCp50KnMa1ZL7.woff2",
+        "https://js.stripe.com/v3/",
+        "https://assets.cdn.example/app/main.3f2a9c1e.js",
+    ];
+
+    /// Mixed as in EasyPrivacy: mostly whole hosts, some paths and kinds, some rules for any host, few exceptions.
+    fn synthetic(count: usize) -> String {
+        let mut list = String::new();
+        for n in 0..count {
+            list += &match n % 20 {
+                0..15 => format!("||host{n}.tracker{}.example^\n", n % 977),
+                15 => format!("||third{n}.example^$third-party\n"),
+                16 | 17 => format!("||site{n}.example/collect/*/px{n}.gif$image\n"),
+                18 => format!("/metric{n}/beacon.\n"),
+                _ if n % 200 == 19 => format!("@@||host{}.tracker{}.example/allowed/\n", n - 19, (n - 19) % 977),
+                _ => format!("-track{n}.js$script,third-party\n"),
+            };
+        }
+        list
+    }
+
+    fn text(list: &str) -> String {
+        let easyprivacy = || std::env::var_os("EASYPRIVACY").and_then(|path| std::fs::read_to_string(path).ok());
+        let count = |words: &str| words.parse().map(synthetic).unwrap_or_default();
+        match list.strip_prefix("EasyPrivacy") {
+            Some(more) => easyprivacy().unwrap_or_default() + &count(more.trim_start_matches(" + ")),
+            None => count(list),
+        }
+    }
+
+    fn lists() -> &'static [&'static str] {
+        match std::env::var_os("EASYPRIVACY") {
+            Some(_) => &["10000", "100000", "EasyPrivacy + 10000", "EasyPrivacy + 100000"],
+            None => &["10000", "100000"],
+        }
+    }
+
+    fn ask(bencher: Bencher, list: &str, addresses: [&str; 4]) {
+        let (filters, own) = (Filters::new(text(list)), host());
+        bencher.bench(|| {
+            addresses.map(|address| {
+                let url = Url::parse(black_box(address.as_bytes()));
+                url.map(|url| filters.matches(&url, &own, ResourceKind::Script))
+            })
+        });
+    }
+
+    #[divan::bench(args = lists())]
+    fn four_blocked(bencher: Bencher, list: &str) {
+        ask(bencher, list, BLOCKED);
+    }
+
+    #[divan::bench(args = lists())]
+    fn four_passed(bencher: Bencher, list: &str) {
+        ask(bencher, list, PASSED);
+    }
+
+    #[divan::bench(args = lists(), sample_count = 5, sample_size = 1)]
+    fn compile(bencher: Bencher, list: &str) {
+        bencher.with_inputs(|| text(list)).bench_values(Filters::new);
     }
 }

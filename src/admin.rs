@@ -93,6 +93,19 @@ impl Admin {
                 })
             })
             .collect();
+        let filter_lists: Vec<_> = current
+            .ruleset
+            .filter_lists
+            .iter()
+            .map(|list| {
+                json!({
+                    "path": list.rule.text,
+                    "purpose": current.ruleset.purposes.name(list.rule.purpose),
+                    "rules": list.filters.rules(),
+                    "unusable_lines": list.filters.unusable(),
+                })
+            })
+            .collect();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "uptime_seconds": self.started.elapsed().as_secs(),
@@ -103,6 +116,7 @@ impl Admin {
             "ruleset": { "version": current.version, "hash": current.ruleset.hash, "since": current.since },
             "reload": self.store.status(),
             "catalog": current.ruleset.catalog.counts().into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+            "filter_lists": filter_lists,
             "sites": sites,
         })
     }

@@ -10,6 +10,7 @@ mod check;
 mod csp;
 mod diagnostic;
 mod document;
+mod filter_lists;
 mod raw;
 mod rules;
 mod validate;
@@ -24,7 +25,7 @@ use ipnet::IpNet;
 use ring::digest::{SHA256, digest};
 
 use crate::consent::OwnCookie;
-use crate::policy::{Catalog, OperatorRules, Purposes, Ruleset, Site, SiteOptions};
+use crate::policy::{Catalog, FilterList, OperatorRules, Purposes, Ruleset, Site, SiteOptions};
 
 pub use catalog::built_in as built_in_catalog;
 pub use diagnostic::{Diagnostic, Severity};
@@ -43,6 +44,7 @@ pub struct Config {
     pub sites: Vec<SiteConfig>,
     pub purposes: Purposes,
     pub catalog: Arc<Catalog>,
+    pub filter_lists: Vec<Arc<FilterList>>,
     /// SHA-256 of all files, in hexadecimal.
     pub hash: String,
     /// Every file it was read from.
@@ -225,7 +227,7 @@ impl Config {
             sites.push(Site::new(site.options, site.rules, &self.catalog));
             upstreams.push(UpstreamSettings { addresses: site.upstreams, ca: site.ca });
         }
-        let ruleset = Ruleset::new(self.purposes, self.catalog, sites, &self.hash);
+        let ruleset = Ruleset::new(self.purposes, self.catalog, sites, self.filter_lists, &self.hash);
         Compiled { ruleset, upstreams, consent: self.consent, access_log: self.access_log }
     }
 }

@@ -5,6 +5,7 @@
 //! panic on any input; a test holds that.
 
 mod catalog;
+mod filters;
 mod hosts;
 mod literals;
 mod mentions;
@@ -20,6 +21,7 @@ mod url;
 mod verdict;
 
 pub use catalog::{Catalog, CatalogBuilder, ClickId, CookieFact, HostFact, StorageFact, Vendor, VendorId};
+pub use filters::{FilterList, Filters};
 pub use hosts::{Host, HostMap, HostPattern};
 pub use names::NameIndex;
 pub use pattern::{Pattern, PatternError};

@@ -24,6 +24,8 @@ mod consent;
 mod csp;
 #[path = "promises/demo.rs"]
 mod demo;
+#[path = "promises/filter_lists.rs"]
+mod filter_lists;
 #[path = "promises/gate.rs"]
 mod gate;
 #[path = "promises/hardening.rs"]

@@ -29,12 +29,21 @@ pub(super) struct Arguments {
     /// The method of the request.
     #[arg(long, default_value = "GET")]
     method: String,
+    /// What an address at another host is fetched as.
+    #[arg(long, value_name = "KIND", default_value = "script", value_parser = parse_kind)]
+    kind: ResourceKind,
     /// The payload of the request.
     #[arg(long, value_name = "TEXT")]
     body: Option<String>,
     /// A Set-Cookie value of the response; may be repeated.
     #[arg(long = "set-cookie", value_name = "VALUE")]
     set_cookies: Vec<String>,
+}
+
+fn parse_kind(word: &str) -> Result<ResourceKind, String> {
+    let names = || ResourceKind::ALL.map(ResourceKind::as_str).join(", ");
+    let kind = ResourceKind::ALL.into_iter().find(|kind| kind.as_str() == word);
+    kind.ok_or_else(|| format!("known are {}", names()))
 }
 
 pub(super) fn explain(arguments: &Arguments) -> ExitCode {
@@ -173,7 +182,7 @@ impl Explanation<'_> {
         };
         let (url, answered) = (arguments.url.as_bytes(), "answered without the upstream");
         if !own_site {
-            return self.verdict("request", url, judge.url(url, ResourceKind::Other).as_ref(), answered);
+            return self.verdict("request", url, judge.url(url, arguments.kind).as_ref(), "taken out of responses");
         }
         match judge.request(&facts) {
             RequestRule::None => self.verdict("request", url, None, answered),

@@ -16,6 +16,7 @@ pub(super) struct Config {
     pub log: Log,
     pub consent: Consent,
     pub catalog: Catalog,
+    pub filter_list: Vec<Spanned<FilterList>>,
     pub site: Vec<Spanned<Site>>,
     pub ledger: Option<Spanned<Ledger>>,
 }
@@ -70,6 +71,13 @@ pub(super) struct Consent {
 pub(super) struct Catalog {
     pub built_in: Option<bool>,
     pub files: Vec<Text>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FilterList {
+    pub path: Option<Text>,
+    pub purpose: Option<Text>,
 }
 
 #[derive(Default, Deserialize)]

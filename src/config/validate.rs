@@ -13,7 +13,7 @@ use super::csp::csp;
 use super::diagnostic::{Diagnostic, LineIndex};
 use super::rules::{cookie_rules, share_link, storage_rules, tracker_rules};
 use super::{Config, ConsentSettings, FileSet, Limits, Listen, Server, SiteConfig, UpstreamAddress, UpstreamScheme};
-use super::{catalog, raw};
+use super::{catalog, filter_lists, raw};
 use crate::consent::OwnCookie;
 use crate::consent::signal::FORMATS;
 use crate::policy::{
@@ -56,7 +56,9 @@ pub(super) fn validate(
     let server = server(&mut check, raw.server);
     let limits = limits(&mut check, raw.limits);
     let consent = consent(&mut check, raw.consent, files);
-    let sites = sites(&mut check, raw.site, Shared { consent: &consent, catalog: &catalog }, files);
+    let filter_lists = filter_lists::read(&mut check, raw.filter_list, files);
+    let mut sites = sites(&mut check, raw.site, Shared { consent: &consent, catalog: &catalog }, files);
+    sites.iter_mut().for_each(|site| site.rules.filter_lists.clone_from(&filter_lists));
     Some(Config {
         listen: listen?,
         server,
@@ -65,6 +67,7 @@ pub(super) fn validate(
         consent,
         sites,
         catalog,
+        filter_lists,
         hash: files.hash(),
         files: files.paths(),
         purposes,
@@ -378,7 +381,7 @@ fn one_site(
     let storage = storage_rules(check, raw.storage);
     let (requests, hosts) = tracker_rules(check, raw.tracker, shared.consent);
     check.offered = None;
-    let rules = OperatorRules { cookies, storage, requests, hosts };
+    let rules = OperatorRules { cookies, storage, requests, hosts, filter_lists: Vec::new() };
     Some(SiteConfig { options, rules, upstreams, ca: ca.map(Into::into) })
 }
 

@@ -29,8 +29,10 @@ pub use codec::{
     Coding, DecodeError, Decoder, EncodeError, Encoder, MAX_DECODED, UPSTREAM_ACCEPT_ENCODING, Unsupported,
     accepts_gzip, content_coding, negotiate,
 };
+pub use css::{NEUTRAL, neutralise};
 pub use gate::{Gate, GateError};
 pub use guard::{GuardFiles, OwnFile};
 pub use header::{PageFacts, PagePlan, Treatment, edit_page_request, page_plan, preferred_language, variant};
 pub use rules::GateRules;
+pub use srcset::without_denied;
 pub use stream::{Outcome, PageError, PageStream};

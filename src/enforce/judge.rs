@@ -33,14 +33,14 @@ impl<'r> Judge<'r> {
         self.site.request(self.catalog, self.host, request).map(|rule| self.verdict(rule))
     }
 
-    /// The verdict on a URL that a response names for a `kind` of resource; `None` if no rule knows it.
+    /// The verdict on a URL that a response names, to be fetched as `kind`; `None` if no rule knows it.
     pub fn url(&self, text: &[u8], kind: ResourceKind) -> Option<Verdict<'r>> {
         self.parsed_url(&Url::parse(text)?, kind)
     }
 
     /// As [`Judge::url`].
-    pub fn parsed_url(&self, url: &Url<'_>, _kind: ResourceKind) -> Option<Verdict<'r>> {
-        self.site.url(self.catalog, self.host, url).map(|rule| self.verdict(rule))
+    pub fn parsed_url(&self, url: &Url<'_>, kind: ResourceKind) -> Option<Verdict<'r>> {
+        self.site.url(self.catalog, self.host, url, kind).map(|rule| self.verdict(rule))
     }
 
     /// Calls `consider` with the verdict on each address that `text`, a script, names.

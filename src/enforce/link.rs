@@ -1,30 +1,50 @@
 //! Response fields that make a browser contact somebody: `Link`, reporting, redirects.
 
 use super::list::{Edit, comma_members, retain};
+use crate::policy::ResourceKind;
 
-/// Relations that make a browser fetch or connect (HTML, section 4.6.7).
-const FETCHING: [&[u8]; 14] = [
-    b"preload",
-    b"modulepreload",
-    b"prefetch",
-    b"preconnect",
-    b"dns-prefetch",
-    b"prerender",
-    b"stylesheet",
-    b"icon",
-    b"next",
-    b"manifest",
-    b"apple-touch-icon",
-    b"apple-touch-icon-precomposed",
-    b"mask-icon",
-    b"compression-dictionary",
+/// Relations that make a browser fetch or connect (HTML, section 4.6.7), and what they fetch.
+const FETCHING: [(&[u8], ResourceKind); 14] = [
+    (b"preload", ResourceKind::Other),
+    (b"modulepreload", ResourceKind::Script),
+    (b"prefetch", ResourceKind::Other),
+    (b"preconnect", ResourceKind::Other),
+    (b"dns-prefetch", ResourceKind::Other),
+    (b"prerender", ResourceKind::Document),
+    (b"stylesheet", ResourceKind::Stylesheet),
+    (b"icon", ResourceKind::Image),
+    (b"next", ResourceKind::Document),
+    (b"manifest", ResourceKind::Other),
+    (b"apple-touch-icon", ResourceKind::Image),
+    (b"apple-touch-icon-precomposed", ResourceKind::Image),
+    (b"mask-icon", ResourceKind::Image),
+    (b"compression-dictionary", ResourceKind::Other),
+];
+
+/// What `as` may say of a resource that is fetched ahead (HTML, section 4.2.4.3; Fetch, section 2.2.5).
+const DESTINATIONS: [(&[u8], ResourceKind); 14] = [
+    (b"script", ResourceKind::Script),
+    (b"worker", ResourceKind::Script),
+    (b"sharedworker", ResourceKind::Script),
+    (b"serviceworker", ResourceKind::Script),
+    (b"style", ResourceKind::Stylesheet),
+    (b"image", ResourceKind::Image),
+    (b"font", ResourceKind::Font),
+    (b"audio", ResourceKind::Media),
+    (b"video", ResourceKind::Media),
+    (b"track", ResourceKind::Media),
+    (b"fetch", ResourceKind::Fetch),
+    (b"document", ResourceKind::Frame),
+    (b"object", ResourceKind::Object),
+    (b"embed", ResourceKind::Object),
 ];
 
 /// A `Link` value without the links that make a browser contact what `denied` names (RFC 8288, section 3).
-pub(super) fn filter_link(value: &[u8], mut denied: impl FnMut(&[u8]) -> bool) -> Edit {
+pub(super) fn filter_link(value: &[u8], mut denied: impl FnMut(&[u8], ResourceKind) -> bool) -> Edit {
     retain(value, b',', comma_members(value), |link| {
         // What is no link makes no browser fetch anything.
-        split_link(link).is_none_or(|(target, parameters)| !(fetches(parameters) && denied(target)))
+        split_link(link)
+            .is_none_or(|(target, parameters)| !fetched(parameters).is_some_and(|kind| denied(target, kind)))
     })
 }
 
@@ -35,18 +55,42 @@ fn split_link(link: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((link.get(..end)?, link.get(end + 1..)?))
 }
 
-fn fetches(parameters: &[u8]) -> bool {
-    parameters.split(|b| *b == b';').any(|parameter| {
+/// What a link with these parameters makes a browser fetch; `None` if nothing.
+fn fetched(parameters: &[u8]) -> Option<ResourceKind> {
+    let mut kind = None;
+    let mut destination = None;
+    let mut ahead = false;
+    for parameter in parameters.split(|b| *b == b';') {
         let equals = memchr::memchr(b'=', parameter).unwrap_or(parameter.len());
         let (name, value) = parameter.split_at_checked(equals).unwrap_or((parameter, b""));
-        let relations = value.split(|b| b.is_ascii_whitespace() || matches!(b, b'"' | b'='));
-        name.trim_ascii().eq_ignore_ascii_case(b"rel") && relations.into_iter().any(is_fetching)
-    })
+        let mut words = value.split(|b| b.is_ascii_whitespace() || matches!(b, b'"' | b'='));
+        let name = name.trim_ascii();
+        if name.eq_ignore_ascii_case(b"as") {
+            destination = destination.or(words.find_map(destination_kind));
+        } else if name.eq_ignore_ascii_case(b"rel") {
+            for relation in words {
+                ahead |=
+                    [&b"preload"[..], b"modulepreload", b"prefetch"].iter().any(|r| r.eq_ignore_ascii_case(relation));
+                // Of several relations, one that knows what it fetches says more.
+                kind = kind.filter(|known| *known != ResourceKind::Other).or(lookup(&FETCHING, relation)).or(kind);
+            }
+        }
+    }
+    kind.map(|kind| destination.filter(|_| ahead).unwrap_or(kind))
+}
+
+fn lookup(words: &[(&[u8], ResourceKind)], word: &[u8]) -> Option<ResourceKind> {
+    words.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, kind)| *kind)
 }
 
 /// Whether a link of this relation makes a browser fetch or connect.
 pub(super) fn is_fetching(relation: &[u8]) -> bool {
-    FETCHING.iter().any(|known| known.eq_ignore_ascii_case(relation))
+    lookup(&FETCHING, relation).is_some()
+}
+
+/// What `as` says a resource is; `None` for words that no browser knows.
+pub(super) fn destination_kind(word: &[u8]) -> Option<ResourceKind> {
+    lookup(&DESTINATIONS, word)
 }
 
 /// A `Reporting-Endpoints` value without the endpoints that `denied` names (Reporting API, section 3.3).
@@ -116,7 +160,26 @@ mod tests {
             ("<https://t.example/>; title=\"a, b\"; rel=\"x preload\"", "removed"),
             ("garbage", "unchanged"),
         ] {
-            assert_eq!(text(filter_link(value.as_bytes(), denied)), left, "{value}");
+            assert_eq!(text(filter_link(value.as_bytes(), |url, _| denied(url))), left, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_a_link_fetches_is_told_by_its_relation_and_destination() {
+        for (parameters, kind) in [
+            ("; rel=preload; as=script", Some(ResourceKind::Script)),
+            ("; as=\"image\"; REL=\"preload\"", Some(ResourceKind::Image)),
+            ("; rel=preload", Some(ResourceKind::Other)),
+            ("; rel=preload; as=unheard-of", Some(ResourceKind::Other)),
+            ("; rel=modulepreload", Some(ResourceKind::Script)),
+            ("; rel=stylesheet; as=image", Some(ResourceKind::Stylesheet)),
+            ("; rel=\"preconnect stylesheet\"", Some(ResourceKind::Stylesheet)),
+            ("; rel=\"stylesheet preconnect\"", Some(ResourceKind::Stylesheet)),
+            ("; rel=prefetch; as=fetch", Some(ResourceKind::Fetch)),
+            ("; rel=canonical; as=script", None),
+            ("; title=preload", None),
+        ] {
+            assert_eq!(fetched(parameters.as_bytes()), kind, "{parameters}");
         }
     }
 

@@ -97,15 +97,15 @@ pub fn edit_response(judge: &Judge<'_>, facts: &ResponseFacts<'_>, tally: &mut T
         consent_shows = edit_set_cookies(judge, facts, tally, &mut changes);
     }
     if present.link {
-        let denied = |url: &[u8]| denies(judge, url, tally);
-        edit_values(facts.headers, LINK, denied, |value, denied| filter_link(value, denied), &mut changes);
+        let mut denied = |url: &[u8], kind| denies(judge, url, kind, tally);
+        edit_values(facts.headers, LINK, |value| filter_link(value, &mut denied), &mut changes);
     }
     if present.location {
         edit_location(judge, facts, tally, &mut changes);
     }
     if present.refresh {
         let target = facts.headers.get(REFRESH).and_then(|value| refresh_target(value.as_bytes()));
-        if target.is_some_and(|url| denies(judge, url, tally)) {
+        if target.is_some_and(|url| denies(judge, url, ResourceKind::Document, tally)) {
             changes.push(HeaderChange::remove(REFRESH));
         }
     }
@@ -114,8 +114,8 @@ pub fn edit_response(judge: &Judge<'_>, facts: &ResponseFacts<'_>, tally: &mut T
     }
     if present.policies {
         for name in [CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY] {
-            let denied = |url: &[u8]| denies_report(judge, url, tally);
-            edit_values(facts.headers, name, denied, |value, denied| filter_report_uri(value, denied), &mut changes);
+            let mut denied = |url: &[u8]| denies_report(judge, url, tally);
+            edit_values(facts.headers, name, |value| filter_report_uri(value, &mut denied), &mut changes);
         }
     }
     // What a tracker answers to those who agreed is not for a cache to serve to all.
@@ -199,8 +199,8 @@ fn wants_expiries(facts: &ResponseFacts<'_>) -> bool {
     facts.status >= 200 && to_a_page && facts.request.contains_key(http::header::COOKIE)
 }
 
-fn denies(judge: &Judge<'_>, url: &[u8], tally: &mut Tally) -> bool {
-    judge.url(url, ResourceKind::Other).is_some_and(|verdict| tally.count(Direction::Header, &verdict))
+fn denies(judge: &Judge<'_>, url: &[u8], kind: ResourceKind, tally: &mut Tally) -> bool {
+    judge.url(url, kind).is_some_and(|verdict| tally.count(Direction::Header, &verdict))
 }
 
 /// Reports to others are analytics, unless a rule says what else they are.
@@ -208,18 +208,17 @@ fn denies_report(judge: &Judge<'_>, url: &[u8], tally: &mut Tally) -> bool {
     let host = Url::parse(url).and_then(|url| url.host);
     let foreign = host.is_some_and(|host| host.registrable_domain() != judge.host.registrable_domain());
     let verdict = judge.inherent(PurposeSet::of(Purpose::ANALYTICS));
-    denies(judge, url, tally) || (foreign && tally.count(Direction::Header, &verdict))
+    denies(judge, url, ResourceKind::Ping, tally) || (foreign && tally.count(Direction::Header, &verdict))
 }
 
 fn edit_values(
     headers: &HeaderMap,
     name: HeaderName,
-    mut denied: impl FnMut(&[u8]) -> bool,
-    filter: impl Fn(&[u8], &mut dyn FnMut(&[u8]) -> bool) -> Edit,
+    mut edit: impl FnMut(&[u8]) -> Edit,
     changes: &mut Vec<HeaderChange>,
 ) {
     let lines = headers.get_all(&name);
-    let edits: Vec<_> = lines.iter().map(|line| filter(line.as_bytes(), &mut denied)).collect();
+    let edits: Vec<_> = lines.iter().map(|line| edit(line.as_bytes())).collect();
     if edits.iter().all(|edit| *edit == Edit::Unchanged) {
         return;
     }
@@ -235,7 +234,7 @@ fn edit_values(
 /// our own page. A redirect elsewhere loses its click ids.
 fn edit_location(judge: &Judge<'_>, facts: &ResponseFacts<'_>, tally: &mut Tally, changes: &mut Vec<HeaderChange>) {
     let Some(location) = facts.headers.get(LOCATION).map(HeaderValue::as_bytes) else { return };
-    let replacement = if denies(judge, location, tally) {
+    let replacement = if denies(judge, location, ResourceKind::Document, tally) {
         let own = || facts.blocked_path.as_bytes().to_vec();
         Some(onward_target(judge, location).unwrap_or_else(own))
     } else {
@@ -284,7 +283,7 @@ fn edit_features(judge: &Judge<'_>, headers: &HeaderMap, tally: &mut Tally, chan
     changes.extend(removable(&["nel"], analytics).into_iter().map(|name| HeaderChange::set(name, forget.to_vec())));
     let mut denied = |url: &[u8]| denies_report(judge, url, tally);
     let report_to = HeaderName::from_static("report-to");
-    edit_values(headers, report_to, &mut denied, |value, denied| filter_report_to(value, denied), changes);
+    edit_values(headers, report_to, |value| filter_report_to(value, &mut denied), changes);
     let endpoints = HeaderName::from_static("reporting-endpoints");
-    edit_values(headers, endpoints, &mut denied, |value, denied| filter_reporting_endpoints(value, denied), changes);
+    edit_values(headers, endpoints, |value| filter_reporting_endpoints(value, &mut denied), changes);
 }

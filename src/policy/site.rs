@@ -1,12 +1,16 @@
 //! One property: its hosts, its purposes, the operator's own rules, and the verdicts that follow.
 
+use std::sync::Arc;
+
 use super::catalog::Catalog;
+use super::filters::FilterList;
 use super::hosts::{Host, HostMap, HostPattern};
 use super::mentions::Mentions;
 use super::names::NameIndex;
 use super::pattern::Pattern;
 use super::purpose::{Purpose, PurposeSet};
 use super::requests::{RequestFacts, RequestIndex, RequestRule, RequestShape};
+use super::resource::ResourceKind;
 use super::sources::{CspOptions, SourceLists};
 use super::url::{Url, normal_path};
 use super::verdict::{Mode, Rule, Verdict};
@@ -120,6 +124,8 @@ pub struct OperatorRules {
     pub requests: Vec<(RequestShape, Rule)>,
     /// Hosts, each alone or with everything below it, with the paths that count.
     pub hosts: Vec<(HostPattern, Pattern, Rule)>,
+    /// Asked about other hosts' URLs that nothing else knows.
+    pub filter_lists: Vec<Arc<FilterList>>,
 }
 
 /// A site, compiled.
@@ -136,6 +142,7 @@ pub struct Site {
     hosts: HostMap<Vec<usize>>,
     host_rules: Vec<(HostPattern, Pattern, Rule)>,
     own_hosts: HostMap<bool>,
+    filter_lists: Vec<Arc<FilterList>>,
     mentions: Mentions,
 }
 
@@ -165,6 +172,7 @@ impl Site {
             hosts,
             host_rules: rules.hosts,
             own_hosts,
+            filter_lists: rules.filter_lists,
             mentions,
             sources: SourceLists::default(),
             options,
@@ -203,14 +211,24 @@ impl Site {
         }
     }
 
-    /// The rule for a URL that a response of this site at `own_host` names.
-    pub fn url<'r>(&'r self, catalog: &'r Catalog, own_host: &Host, url: &Url<'_>) -> Option<&'r Rule> {
+    /// The rule for a URL that a response of this site at `own_host` names, to be fetched as `kind`.
+    pub fn url<'r>(
+        &'r self,
+        catalog: &'r Catalog,
+        own_host: &Host,
+        url: &Url<'_>,
+        kind: ResourceKind,
+    ) -> Option<&'r Rule> {
         let host = url.host.as_ref().unwrap_or(own_host);
         if self.owns(host) || host.as_str() == own_host.as_str() {
             let facts = RequestFacts { method: "GET", path: url.path, query: url.query, body: None };
             return self.request(catalog, host, &facts).known();
         }
-        self.operator_host(host, url.path).or_else(|| catalog.url(host, url))
+        let known = self.operator_host(host, url.path).or_else(|| catalog.url(host, url));
+        known.or_else(|| {
+            let list = self.filter_lists.iter().find(|list| list.filters.matches(url, own_host, kind))?;
+            Some(&list.rule)
+        })
     }
 
     /// Calls `consider` with the address around each host that `text` names and a rule may know, as `//host/path`.

@@ -32,13 +32,16 @@ impl Mode {
 pub struct Origin {
     /// Path of the file, or `built-in catalog/…`.
     pub file: Arc<str>,
-    /// Line, from 1.
+    /// Line, from 1. 0 is the whole file.
     pub line: usize,
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
+        match self.line {
+            0 => f.write_str(&self.file),
+            line => write!(f, "{}:{line}", self.file),
+        }
     }
 }
 

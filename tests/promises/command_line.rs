@@ -140,3 +140,20 @@ fn health_asks_a_running_proxy() {
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(1), "not ready: testing\n".to_owned()));
     assert_eq!(run(&["health", "--admin", "127.0.0.1:1"]).status.code(), Some(1));
 }
+
+#[test]
+fn explain_names_the_filter_list() {
+    let section = "[[filter_list]]\npath = \"list.txt\"\npurpose = \"analytics\"\n";
+    let (directory, path) = written(&TestApp::configuration(section, &site(([127, 0, 0, 1], 3000).into(), "")));
+    std::fs::write(directory.path().join("list.txt"), "||listed.example^$image\n").unwrap();
+    let explain = |more: &[&str]| {
+        let fixed = ["explain", "--config", &path, "--url", "https://listed.example/x", "-H", "Host: shop.example"];
+        text(&run(&[&fixed[..], more].concat()).stdout)
+    };
+    let said = explain(&["--kind", "image"]);
+    let expected =
+        "request https://listed.example/x: denied, taken out of responses; analytics; rule `list.txt` (list.txt)";
+    assert!(said.contains(expected), "{said}");
+    let said = explain(&[]);
+    assert!(said.contains("https://listed.example/x: allowed, no rule knows it"), "{said}");
+}

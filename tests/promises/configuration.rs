@@ -15,6 +15,7 @@ fn problems(text: &str) -> Vec<String> {
         Some("conf/catalog.toml") => {
             Ok(b"[[vendor]]\nid = \"x\"\nname = \"X\"\npurpose = \"magic\"\n[[vendor]]\ncokies = []\n".to_vec())
         }
+        Some("conf/binary.txt") => Ok(vec![b'|', 0xff]),
         Some("conf/page.toml") => Ok(
             b"[[vendor]]\nid = \"x\"\nname = \"X\"\npurpose = \"analytics\"\nglobals = [\"fbq\", \"a-b\"]\nstorage = [\"\", { name = \"k\", purpose = \"magic\" }]\n"
                 .to_vec(),
@@ -130,6 +131,17 @@ fn each_mistake_has_its_message_and_place() {
                 "catalog.toml:4:11: error: unknown purpose `magic`",
                 "catalog.toml:5:1: error: a vendor needs `id`, `name` and `purpose`",
                 "catalog.toml:6:1: error: unknown key `cokies`",
+            ],
+        ),
+        (
+            &format!(
+                "{HEAD}{SITE}[[filter_list]]\npath = \"gone.txt\"\npurpose = \"magic\"\n[[filter_list]]\npath = \"binary.txt\"\n[[filter_list]]\npath = \"binary.txt\"\npurpose = \"analytics\"\n"
+            ),
+            &[
+                "conf/c.toml:8:8: error: the filter list `gone.txt` cannot be read: ",
+                "conf/c.toml:9:11: error: unknown purpose `magic`",
+                "conf/c.toml:10:1: error: a filter list needs `path` and `purpose`",
+                "conf/c.toml:13:8: error: the filter list `binary.txt` cannot be read: it is not UTF-8",
             ],
         ),
         (

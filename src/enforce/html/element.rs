@@ -5,7 +5,7 @@ use super::inspector::Inspector;
 use super::scan::{MAX_NAME, lower};
 use super::tags::{Attribute, Tag};
 use super::window::Window;
-use crate::enforce::link::{is_fetching, refresh_target};
+use crate::enforce::link::{destination_kind, is_fetching, refresh_target};
 use crate::policy::ResourceKind;
 
 /// What an attribute's value is.
@@ -252,16 +252,12 @@ impl Element<'_> {
 
     fn link_kind(&self, window: &Window) -> ResourceKind {
         let rel = |name: &'static [u8]| self.has_token(window, "rel", |token| token.eq_ignore_ascii_case(name));
-        let destination = self.value(window, "as").map(|value| value.trim_ascii().to_ascii_lowercase());
-        match destination.as_deref() {
-            _ if rel(b"stylesheet") => ResourceKind::Stylesheet,
-            _ if rel(b"modulepreload") => ResourceKind::Script,
-            _ if rel(b"icon") => ResourceKind::Image,
-            Some(b"script") => ResourceKind::Script,
-            Some(b"style") => ResourceKind::Stylesheet,
-            Some(b"image") => ResourceKind::Image,
-            Some(b"font") => ResourceKind::Font,
-            _ => ResourceKind::Other,
+        let destination = || self.value(window, "as").and_then(|value| destination_kind(value.trim_ascii()));
+        match () {
+            () if rel(b"stylesheet") => ResourceKind::Stylesheet,
+            () if rel(b"modulepreload") => ResourceKind::Script,
+            () if rel(b"icon") => ResourceKind::Image,
+            () => destination().unwrap_or(ResourceKind::Other),
         }
     }
 }

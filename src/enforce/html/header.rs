@@ -7,7 +7,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, Version};
 
-use super::codec::{Coding, UPSTREAM_ACCEPT_ENCODING, content_coding, negotiate};
+use super::codec::{Coding, UPSTREAM_ACCEPT_ENCODING, Unsupported, content_coding, negotiate};
 use super::stream::Outcome;
 use super::validator::{for_variant, with_variant};
 use crate::enforce::cache::is_storable;
@@ -105,7 +105,12 @@ pub fn page_plan(judge: &Judge<'_>, facts: &PageFacts<'_>) -> PagePlan {
         return skip(Outcome::NoTransform);
     }
     let lines = facts.headers.get_all(CONTENT_ENCODING).into_iter().map(|line| line.as_bytes());
-    let Ok(coding) = content_coding(lines) else { return skip(Outcome::Coding) };
+    let coding = match content_coding(lines) {
+        Ok(coding) => coding,
+        // Browsers take no notice of a name that they do not know, and show the page.
+        Err(Unsupported::Unknown) => Coding::Identity,
+        Err(Unsupported::Stacked) => return skip(Outcome::Coding),
+    };
     let whole = !is_fetched_by_script(facts.request);
     let plan = PagePlan {
         treatment: Some(treatment).filter(|_| facts.status != 304),

@@ -10,7 +10,7 @@ use super::super::message::{own_response, read_body, respond};
 use super::{is_cross_site, problem};
 use crate::inventory::{ReportFormat, Violation, parse};
 use crate::metrics::ReportOutcome;
-use crate::policy::Url;
+use crate::policy::{ResourceKind, Url};
 
 /// Notes a report in the site's inventory.
 pub(super) async fn receive(session: &mut Session, context: &Context) -> Result<()> {
@@ -56,7 +56,23 @@ fn note(context: &Context, violation: &Violation) -> bool {
         return false;
     };
     let ruleset = &context.snapshot.ruleset;
-    let rule = site.url(&ruleset.catalog, &decision.host, &url);
+    let rule = site.url(&ruleset.catalog, &decision.host, &url, kind_of(violation.directive));
     runtime.inventory.record(&host, violation.directive, rule, &ruleset.purposes, context.now);
     true
+}
+
+/// What a directive lets a page fetch (CSP3, section 6.1).
+fn kind_of(directive: &str) -> ResourceKind {
+    match directive {
+        "script-src" | "script-src-elem" | "worker-src" => ResourceKind::Script,
+        "style-src" | "style-src-elem" => ResourceKind::Stylesheet,
+        "img-src" => ResourceKind::Image,
+        "font-src" => ResourceKind::Font,
+        "media-src" => ResourceKind::Media,
+        "object-src" => ResourceKind::Object,
+        "frame-src" | "child-src" => ResourceKind::Frame,
+        "connect-src" => ResourceKind::Fetch,
+        "form-action" => ResourceKind::Document,
+        _ => ResourceKind::Other,
+    }
 }

@@ -2,9 +2,7 @@
 
 use ::brotli::enc::StandardAlloc;
 use ::brotli::enc::encode::{
-    BrotliEncoderCompressStream, BrotliEncoderCreateInstance, BrotliEncoderHasMoreOutput, BrotliEncoderIsFinished,
-    BrotliEncoderOperation as Operation, BrotliEncoderParameter as Parameter, BrotliEncoderSetParameter,
-    BrotliEncoderStateStruct, BrotliEncoderTakeOutput,
+    BrotliEncoderOperation as Operation, BrotliEncoderParameter as Parameter, BrotliEncoderStateStruct,
 };
 use ::brotli::{BrotliDecompressStream, BrotliResult, BrotliState};
 
@@ -62,9 +60,9 @@ pub(super) struct Encoder(Box<BrotliEncoderStateStruct<StandardAlloc>>);
 
 impl Encoder {
     pub fn new() -> Self {
-        let mut state = Box::new(BrotliEncoderCreateInstance(StandardAlloc::default()));
-        BrotliEncoderSetParameter(&mut state, Parameter::BROTLI_PARAM_QUALITY, QUALITY);
-        BrotliEncoderSetParameter(&mut state, Parameter::BROTLI_PARAM_LGWIN, WINDOW_BITS);
+        let mut state = Box::new(BrotliEncoderStateStruct::new(StandardAlloc::default()));
+        state.set_parameter(Parameter::BROTLI_PARAM_QUALITY, QUALITY);
+        state.set_parameter(Parameter::BROTLI_PARAM_LGWIN, WINDOW_BITS);
         Self(state)
     }
 
@@ -77,8 +75,7 @@ impl Encoder {
         let (mut unread, mut read) = (input.len(), 0);
         loop {
             // Without room of ours the encoder keeps its output, to be taken from it.
-            let done = BrotliEncoderCompressStream(
-                &mut self.0,
+            let done = self.0.compress_stream(
                 operation,
                 &mut unread,
                 input,
@@ -89,12 +86,15 @@ impl Encoder {
                 &mut None,
                 &mut |_, _, _, _| {},
             );
-            if done == 0 {
+            if !done {
                 return Err(EncodeError);
             }
-            output.extend_from_slice(BrotliEncoderTakeOutput(&mut self.0, &mut 0));
-            let ended = until != Until::Finished || BrotliEncoderIsFinished(&self.0) != 0;
-            if unread == 0 && BrotliEncoderHasMoreOutput(&self.0) == 0 && ended {
+            // What it lends is longer than what it says to have written.
+            let mut written = 0;
+            let lent = self.0.take_output(&mut written);
+            output.extend_from_slice(lent.get(..written).ok_or(EncodeError)?);
+            let ended = until != Until::Finished || self.0.is_finished();
+            if unread == 0 && !self.0.has_more_output() && ended {
                 return Ok(());
             }
         }

@@ -94,7 +94,7 @@ impl Inflate {
 /// only if its first block is stored and has set bits where compressors leave zeros.
 fn is_zlib_head(head: [u8; 2]) -> bool {
     let [method, _] = head;
-    method & 0x0f == 8 && method >> 4 <= 7 && u16::from_be_bytes(head) % 31 == 0
+    method & 0x0f == 8 && method >> 4 <= 7 && u16::from_be_bytes(head).is_multiple_of(31)
 }
 
 /// What was read and written, and whether the stream has ended.
