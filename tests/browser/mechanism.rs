@@ -99,7 +99,7 @@ pub fn all(turn: usize) -> Vec<Mechanism> {
 }
 
 fn of_turn(mut section: Section, number: usize, turn: usize) -> Mechanism {
-    let (purpose, hosts, letter) = if (number + turn) % 2 == 0 {
+    let (purpose, hosts, letter) = if (number + turn).is_multiple_of(2) {
         (Purpose::Analytics, ANALYTICS, 'a')
     } else {
         (Purpose::Marketing, MARKETING, 'm')
