@@ -64,7 +64,8 @@ impl Inspector<'_, '_> {
     pub(super) fn script(&mut self, text: &[u8]) -> bool {
         let (judge, mut verdicts) = (self.rules.judge, Vec::new());
         judge.verdicts_in(text, &mut |verdict| verdicts.push(verdict));
-        verdicts.iter().fold(false, |denied, verdict| self.note(verdict) || denied)
+        // Each of them is counted.
+        verdicts.iter().filter(|verdict| self.note(verdict)).count() > 0
     }
 
     /// CSS in which nothing that is denied can be fetched; `None` if nothing is. What is not UTF-8 is read byte by byte,
