@@ -1,10 +1,8 @@
-// Parks what a page makes at run time until it is granted. What cannot be judged goes its usual way, so nothing throws.
-// A mask is a set of purposes, by bit.
-(function (self, rules) {
+// Parks what a page makes at run time until it is granted. What cannot be judged passes. Masks are sets of purposes.
+((rules) => {
   "use strict";
   delete self.__consentry;
   if (!rules) return;
-  const { document, location } = self;
   const { apply, construct } = Reflect;
   const tag = document.currentScript;
   const pass = () => {};
@@ -14,7 +12,7 @@
     } catch {}
   };
 
-  // --- Verdicts ---
+  // Verdicts
 
   const maskOf = (names) =>
     rules.purposes.reduce((mask, name, at) => mask | (names.split(" ").includes(name) << at), 0);
@@ -32,7 +30,7 @@
   };
   const findName = (kind, name) => find(kind, (pattern) => {
     const [head, ...rest] = pattern.split("*");
-    return name.toLowerCase().startsWith(head.toLowerCase()) && fits(pattern, name) && pattern.length - 9 * rest.length + 999;
+    return name.toLowerCase().startsWith(head.toLowerCase()) && fits(pattern, name) && 999 + pattern.length - 9 * rest.length;
   });
   const memory = new Map();
   const denied = (key, work) => {
@@ -58,7 +56,7 @@
       }));
   });
 
-  // --- Elements ---
+  // Elements
 
   const table = "src=script,img,iframe,frame,embed,source,track,audio,video,input srcset=img,source imageSrcset=link data=object " +
     "poster=video href=script,link,image,use xlink:href=script,image,use action=form formAction=input,button ping=a,area " +
@@ -72,14 +70,14 @@
   const ours = new WeakSet();
 
   let found;
-  // What is granted; the purposes of the rest are added to `found`.
+  // What is granted; `found` gets the purposes of the rest.
   const keep = (urls) => urls.filter((url) => {
     const mask = judge(url.split(" ")[0]);
     found |= mask;
     return !mask;
   });
   const siftStyle = (text) =>
-    text.replace(/(url\((?:\s|["']|&quot;)*|@import\s+["']|["'](?=https?:|\/\/))([^"')\s]+)/gi, (all, before, url) =>
+    text.replace(/(url\((?:\s|["']|&quot;)*|@import\s+["'])([^"')\s]+)/gi, (all, before, url) =>
       keep([url])[0] ? all : before + "about:invalid#" + url);
   const sift = (kind, name, value) => {
     found = 0;
@@ -96,7 +94,7 @@
   const retype = (element) => {
     if (element.localName === "script" && element.type === "text/plain") element.type = element.getAttribute(PARKED + "-type") || "";
   };
-  // Judges the last of `args`. A result says that it is parked.
+  // Judges the last of `args`. An array says that it is parked.
   const assign = (element, name, args) => {
     const at = args.length - 1;
     const value = args[at];
@@ -109,7 +107,6 @@
       else element.removeAttribute(name);
       element.setAttribute(PARKED + "-" + name, value);
       ours.add(element);
-      // Loaders go on.
       setTimeout(() => element.dispatchEvent(new Event("error")));
       if (kind === "script" && element.type !== "text/plain") {
         element.setAttribute(PARKED + "-type", element.type);
@@ -121,6 +118,10 @@
       retype(element);
     }
   };
+  const edit = (owner, name, work) => {
+    const text = work(owner[name]);
+    if (text !== owner[name]) owner[name] = text;
+  };
   const check = (element) => {
     for (const name of [...(attributes[element.localName] || []), "style"]) {
       const value = element.getAttribute(name);
@@ -128,23 +129,20 @@
       if (value && !element.hasAttribute(PARKED + "-" + name)) assign(element, name, args);
       if (args[0] !== value) element.setAttribute(name, args[0]);
     }
-    if (element.localName === "style") {
-      const text = siftStyle(element.textContent);
-      if (text !== element.textContent) element.textContent = text;
-    }
+    if (element.localName === "style") edit(element, "textContent", siftStyle);
   };
   const checkBelow = (root) => root.querySelectorAll(Object.keys(attributes) + ",[style]").forEach(check);
 
-  // --- Markup ---
+  // Markup
 
   // Tag by tag, for markup may end anywhere.
   const siftMarkup = (text) => typeof text !== "string" ? text : text
-    .replace(/(<style[^>]*>)([^]*?)(?=<\/style|$)/gi, (_, start, css) => start + siftStyle(css))
+    .replace(/(?<=<style[^>]*>)[^]*?(?=<\/style|$)/gi, siftStyle)
     .replace(/<([a-z]\w*)((=\s*"[^"]*"|=\s*'[^']*'|[^>])*)/gi, (_, kind, list) => {
       let parked = 0;
       list = list.replace(/([^\s"'=/]+)\s*=\s*("[^"]*"|'[^']*'|[^\s>]+)/g, (all, name, quoted) => {
         if (/^style$/i.test(name)) return siftStyle(all);
-        const value = quoted.replace(/["']/g, "").replace(/&#(x?)(\w+);?/gi, (_, hex, code) => String.fromCodePoint(parseInt(code, hex ? 16 : 10)));
+        const value = quoted.replace(/["']/g, "").replace(/&#(x?)(\w+);?/gi, (_, hex, code) => String.fromCodePoint(hex ? "0x" + code : code));
         const rest = sift(kind.toLowerCase(), name.toLowerCase(), value);
         parked |= found;
         return !found ? all : `${PARKED}-${name}=${quoted}` + (rest ? ` ${name}="${rest}"` : "");
@@ -156,12 +154,12 @@
     siftMarkup(text).replace(/^(\s*<!doctype[^>]*>)?/i, (start) => start +
       (tag.previousElementSibling.outerHTML + tag.outerHTML).replace(/nonce=""/g, `nonce="${tag.nonce}"`));
 
-  // --- What pages call ---
+  // Calls
 
   let unfinished = "";
 
   const install = (window) => {
-    // `before` may change `args`. An array holds the result.
+    // `before` may change `args`, or give the result in an array.
     const wrap = (owners, names, before, after) => {
       for (const owner of owners.split(" ")) for (const entry of names.split(" ")) {
         const [name, part = "value"] = entry.split(":");
@@ -198,7 +196,6 @@
       request.addEventListener("load", () => heed(request.responseURL, () => JSON.parse(request.responseText)));
     });
     wrap("Navigator", "sendBeacon", refuse(() => true));
-    wrap("Worklet", "addModule", refuse(async () => {}));
     wrap("window", "fetchLater", refuse(() => ({})));
     wrap("window", "open", refuse(() => null), enter);
     // Both fail without a request.
@@ -208,7 +205,7 @@
       if (!event.userInitiated && judge(event.destination)) event.preventDefault();
     });
 
-    const elements = "Script Image IFrame Frame Embed Object Source Track Media Video Link Input Button Form Anchor Area Body".replace(/\w+/g, "HTML$&Element");
+    const elements = Object.getOwnPropertyNames(window).filter((name) => /^HTML/.test(name)).join(" ");
     wrap(elements, table.replace(/=\S+/g, ":set"), (args, element, name) => assign(element, name.toLowerCase(), args));
     wrap(elements, table.replace(/=\S+/g, ":get"), (_, element, name) => {
       const value = element.getAttribute(PARKED + "-" + name.toLowerCase());
@@ -216,13 +213,12 @@
     });
     wrap("Element", "setAttribute setAttributeNS", (args, element) => assign(element, String(args[args.length - 2]).toLowerCase(), args));
     wrap("Element", "setAttributeNode", ([{ name, value }], element) => assign(element, name, [value]));
-    wrap("Attr", "value:set", (args, { ownerElement, name }) => assign(ownerElement, name, args));
 
     const clean = (args) => args.forEach((text, at) => {
       if (typeof text === "string") args[at] = siftStyle(text);
     });
     wrap("CSSStyleSheet CSSGroupingRule CSSStyleDeclaration window", "insertRule replace replaceSync setProperty cssText:set FontFace", clean);
-    // Single properties have no setter; this is before painting.
+    // Single properties have no setter.
     new MutationObserver((records) => records.forEach(({ target }) => check(target)))
       .observe(window.document, { subtree: true, attributeFilter: ["style"] });
 
@@ -234,9 +230,9 @@
       if (isStyle) clean(args);
       args.forEach((item, at) => {
         if (/HTML|Fragment/.test(name) && !isStyle) args[at] = siftMarkup(item);
-        if (isStyle && item?.nodeType === 3) item.data = siftStyle(item.data);
+        if (isStyle && item?.data) edit(item, "data", siftStyle);
         if (item?.nodeType === 1) check(item);
-        // Of this document all is judged.
+        // The rest is judged already.
         if (item?.firstElementChild && item.ownerDocument !== (target.ownerDocument || target)) checkBelow(item);
       });
     }, adopt);
@@ -254,10 +250,9 @@
       return !ends && !(Date.parse(date) < Date.now()) && cookieDenied(name) && [];
     });
     wrap("CookieStore", "set", ([cookie]) => cookieDenied(cookie.name || cookie) && [Promise.resolve()]);
-    wrap("Storage", "setItem", ([key]) => keyDenied(String(key)) && []);
+    wrap("Storage", "setItem", ([key]) => keyDenied(key) && []);
     wrap("window", "localStorage:get sessionStorage:get", pass, () => Promise.resolve().then(sweep));
   };
-  // Frames that begin empty.
   const enter = (window) => quietly(() => {
     const page = window.document;
     if (ours.has(page) || !/^about:blank/.test(page.URL)) return;
@@ -265,25 +260,25 @@
     install(window);
   });
 
-  // --- The choice ---
+  // Choice
 
-  const storages = quietly(() => [self.localStorage, self.sessionStorage]) || [];
-  const sweep = () => storages.forEach((storage) => Object.keys(storage).forEach((key) => keyDenied(key) && storage.removeItem(key)));
+  const storages = quietly(() => [localStorage, sessionStorage]) || [];
+  const sweep = () => {
+    for (const storage of storages) for (const key of Object.keys(storage)) if (keyDenied(key)) storage.removeItem(key);
+  };
   const within = (root) => [...(root?.querySelectorAll?.("*") || [])].flatMap((element) =>
     [element, ...within(element.shadowRoot || element.contentDocument || element.content)]);
-  const heal = (owner, name) => {
-    const text = owner[name];
-    const healed = text.replace(/about:invalid#([^"')\s]+)/g, (all, url) => (judge(url) ? all : url));
-    if (text !== healed) owner[name] = healed;
-  };
+  const heal = (text) => text.replace(/about:invalid#([^"')\s]+)/g, (all, url) => (judge(url) ? all : url));
+  let policy;
   const unpark = (element) => {
     retype(element);
+    policy = policy || quietly(() => trustedTypes.createPolicy("consentry", { createScriptURL: (url) => url }));
     for (const { name, value } of [...element.attributes]) {
       if (!name.startsWith(PARKED)) continue;
       const real = name.slice(PARKED.length + 1);
       element.removeAttribute(name);
       // No data may become code.
-      if (attributes[element.localName]?.includes(real) && /^http/.test(resolve(value).protocol)) element.setAttribute(real, value);
+      if (attributes[element.localName]?.includes(real) && /^http/.test(resolve(value).protocol)) element.setAttribute(real, policy?.createScriptURL(value) || value);
     }
   };
   const run = (script) => new Promise((done) => {
@@ -299,19 +294,20 @@
     if (!external) parentNode.insertBefore(script, nextSibling);
     if (!external || script.async) done();
   });
-  const isLate = (script) => script.defer || /module/.test(script.getAttribute(PARKED + "-type"));
   const restore = async () => {
     const scripts = [];
+    const late = [];
     for (const element of within(document)) {
       const { localName, style } = element;
-      if (localName === "style") heal(element, "textContent");
-      else if (style) heal(style, "cssText");
+      if (localName === "style") edit(element, "textContent", heal);
+      else if (style) edit(style, "cssText", heal);
       const names = element.getAttribute(PARKED);
       if (!names || maskOf(names) & ~granted) continue;
-      if (localName === "script" && element.isConnected) scripts.push(element);
-      else unpark(element);
+      if (localName !== "script" || !element.isConnected) unpark(element);
+      else if (element.defer || /module/.test(element.getAttribute(PARKED + "-type"))) late.push(element);
+      else scripts.push(element);
     }
-    for (const script of scripts.sort((a, b) => isLate(a) - isLate(b))) await run(script);
+    for (const script of scripts.concat(late)) await run(script);
   };
   const change = (names) => {
     const before = granted;
@@ -322,9 +318,9 @@
       sweep();
       document.querySelectorAll("iframe,frame,object,embed").forEach(check);
       for (const [name] of document.cookie.matchAll(/[^\s;=]+(?==)/g)) if (cookieDenied(name)) {
-        location.hostname.split(".").concat("").forEach((_, at, all) => {
-          for (const path of ["/", location.pathname]) document.cookie = `${name}=;max-age=0;path=${path};domain=${all.slice(at, -1).join(".")}`;
-        });
+        for (const path of ["/", location.pathname]) {
+          for (const at of location.hostname.matchAll(/(?<=^|\.)|$/g)) document.cookie = `${name}=;max-age=0;path=${path};domain=${at.input.slice(at.index)}`;
+        }
       }
     }
     for (const name of stubs) if (self[name] === pass) delete self[name];
@@ -342,19 +338,18 @@
   const chosen = () => (RegExp(rules.cookie + "=[^~]*~([^~]*)").exec(document.cookie) || [, ""])[1];
   let last = chosen();
   const look = () => {
-    if (chosen() !== last) change(chosen().replace(/\./g, " "));
-    last = chosen();
+    if (last !== (last = chosen())) change(last.replace(/\./g, " "));
   };
-  document.addEventListener("visibilitychange", look);
-  self.addEventListener("pageshow", look);
+  addEventListener("visibilitychange", look);
+  addEventListener("pageshow", look);
   self.cookieStore?.addEventListener("change", look);
   document.addEventListener("load", ({ target }) => quietly(() => {
     enter(target.contentWindow);
     if (target.getAttribute("src").startsWith(rules.prefix + "/held")) target.contentDocument.addEventListener("submit", (event) => {
       event.preventDefault();
       const purposes = new FormData(event.target).getAll("purposes");
-      self.fetch(rules.prefix + "/consent", { method: "POST", body: JSON.stringify({ purposes }) });
+      fetch(rules.prefix + "/consent", { method: "POST", body: JSON.stringify({ purposes }) });
     });
   }), true);
   sweep();
-})(self, self.__consentry);
+})(self.__consentry);
