@@ -1,10 +1,8 @@
-// Parks what a page makes at run time until it is granted. What cannot be judged goes its usual way, so nothing throws.
-// A mask is a set of purposes, by bit.
-(function (self, rules) {
+// Parks what a page makes at run time until it is granted; what cannot be judged passes. A mask has a bit per purpose.
+((rules) => {
   "use strict";
   delete self.__consentry;
   if (!rules) return;
-  const { document, location } = self;
   const { apply, construct } = Reflect;
   const tag = document.currentScript;
   const pass = () => {};
@@ -13,8 +11,6 @@
       return work();
     } catch {}
   };
-
-  // --- Verdicts ---
 
   const maskOf = (names) =>
     rules.purposes.reduce((mask, name, at) => mask | (names.split(" ").includes(name) << at), 0);
@@ -32,7 +28,8 @@
   };
   const findName = (kind, name) => find(kind, (pattern) => {
     const [head, ...rest] = pattern.split("*");
-    return name.toLowerCase().startsWith(head.toLowerCase()) && fits(pattern, name) && pattern.length - 9 * rest.length + 999;
+    const begins = name.toLowerCase().startsWith(head.toLowerCase());
+    return begins && fits(pattern, name) && 999 + pattern.length - 9 * rest.length;
   });
   const memory = new Map();
   const denied = (key, work) => {
@@ -51,18 +48,17 @@
     const { protocol, hostname, pathname } = resolve(url.url || url);
     const host = hostname.replace(/\.$/, "");
     const path = unescape(pathname).replace(/[/\\]+/g, "/");
-    return /^(http|ws)/.test(protocol) && !ownHosts.some((own) => own === host || fits(own, host)) && denied(host + path, () =>
-      find("hosts", (entry) => {
+    return /^(http|ws)/.test(protocol) && denied(host + path, () =>
+      !ownHosts.some((own) => fits(own, host)) && find("hosts", (entry) => {
         const [, exact, name, rest] = entry.match(/(=?)([^/]*)(.*)/);
-        return (host === name || (!exact && host.endsWith("." + name))) && (!rest || fits(rest, path)) && name.length * 999 + rest.length + 1;
+        const isWithin = exact ? host === name : ("." + host).endsWith("." + name);
+        return isWithin && (!rest || fits(rest, path)) && name.length * 999 + rest.length;
       }));
   });
 
-  // --- Elements ---
-
-  const table = "src=script,img,iframe,frame,embed,source,track,audio,video,input srcset=img,source imageSrcset=link data=object " +
-    "poster=video href=script,link,image,use xlink:href=script,image,use action=form formAction=input,button ping=a,area " +
-    "background=body http-equiv=meta srcdoc=iframe";
+  const table = "src=script,img,iframe,frame,embed,source,track,audio,video,input srcset=img,source imageSrcset=link " +
+    "href=script,link,image,use xlink:href=script,image,use action=form formAction=input,button ping=a,area data=object " +
+    "poster=video background=body http-equiv=meta srcdoc=iframe";
   const attributes = { __proto__: null, style: [] };
   for (const row of table.toLowerCase().split(" ")) {
     const [name, kinds] = row.split("=");
@@ -72,14 +68,14 @@
   const ours = new WeakSet();
 
   let found;
-  // What is granted; the purposes of the rest are added to `found`.
+  // `found` gets the purposes of the rest.
   const keep = (urls) => urls.filter((url) => {
     const mask = judge(url.split(" ")[0]);
     found |= mask;
     return !mask;
   });
   const siftStyle = (text) =>
-    text.replace(/(url\((?:\s|["']|&quot;)*|@import\s+["']|["'](?=https?:|\/\/))([^"')\s]+)/gi, (all, before, url) =>
+    text.replace(/(url\((?:\s|["']|&quot;)*|@import\s+["'])([^"')\s]+)/gi, (all, before, url) =>
       keep([url])[0] ? all : before + "about:invalid#" + url);
   const sift = (kind, name, value) => {
     found = 0;
@@ -88,15 +84,16 @@
     if (name === "style") return siftStyle(value);
     if (!value || !attributes[kind]?.includes(name)) return;
     if (/set$/.test(name)) return keep(value.match(/\S*[^\s,](\s+[^,]+)?/g) || []).join(", ");
-    if (name === "ping") return keep(value.match(/\S+/g) || []).join(" ");
-    keep([value.trim()]);
+    keep(value.trim().split(" "));
     if (/action/.test(name)) return rules.prefix + "/blocked";
-    if (found && /frame/.test(kind)) return `${rules.prefix}/held?u=${encodeURIComponent(resolve(value))}&l=${document.documentElement.lang}`;
+    if (!found || !/frame/.test(kind)) return;
+    return `${rules.prefix}/held?u=${encodeURIComponent(resolve(value))}&l=${document.documentElement.lang}`;
   };
   const retype = (element) => {
-    if (element.localName === "script" && element.type === "text/plain") element.type = element.getAttribute(PARKED + "-type") || "";
+    if (element.localName !== "script" || element.type !== "text/plain") return;
+    element.type = element.getAttribute(PARKED + "-type") || "";
   };
-  // Judges the last of `args`. A result says that it is parked.
+  // Judges the last of `args`; gives [] if it is parked.
   const assign = (element, name, args) => {
     const at = args.length - 1;
     const value = args[at];
@@ -109,7 +106,6 @@
       else element.removeAttribute(name);
       element.setAttribute(PARKED + "-" + name, value);
       ours.add(element);
-      // Loaders go on.
       setTimeout(() => element.dispatchEvent(new Event("error")));
       if (kind === "script" && element.type !== "text/plain") {
         element.setAttribute(PARKED + "-type", element.type);
@@ -121,6 +117,10 @@
       retype(element);
     }
   };
+  const edit = (owner, name, work) => {
+    const text = work(owner[name]);
+    if (text !== owner[name]) owner[name] = text;
+  };
   const check = (element) => {
     for (const name of [...(attributes[element.localName] || []), "style"]) {
       const value = element.getAttribute(name);
@@ -128,23 +128,19 @@
       if (value && !element.hasAttribute(PARKED + "-" + name)) assign(element, name, args);
       if (args[0] !== value) element.setAttribute(name, args[0]);
     }
-    if (element.localName === "style") {
-      const text = siftStyle(element.textContent);
-      if (text !== element.textContent) element.textContent = text;
-    }
+    if (element.localName === "style") edit(element, "textContent", siftStyle);
   };
   const checkBelow = (root) => root.querySelectorAll(Object.keys(attributes) + ",[style]").forEach(check);
 
-  // --- Markup ---
-
-  // Tag by tag, for markup may end anywhere.
+  // Markup may end anywhere.
   const siftMarkup = (text) => typeof text !== "string" ? text : text
-    .replace(/(<style[^>]*>)([^]*?)(?=<\/style|$)/gi, (_, start, css) => start + siftStyle(css))
+    .replace(/(?<=<style[^>]*>)[^]*?(?=<\/style|$)/gi, siftStyle)
     .replace(/<([a-z]\w*)((=\s*"[^"]*"|=\s*'[^']*'|[^>])*)/gi, (_, kind, list) => {
       let parked = 0;
       list = list.replace(/([^\s"'=/]+)\s*=\s*("[^"]*"|'[^']*'|[^\s>]+)/g, (all, name, quoted) => {
         if (/^style$/i.test(name)) return siftStyle(all);
-        const value = quoted.replace(/["']/g, "").replace(/&#(x?)(\w+);?/gi, (_, hex, code) => String.fromCodePoint(parseInt(code, hex ? 16 : 10)));
+        const value = quoted.replace(/["']/g, "").replace(/&#(x?)(\w+);?/gi, (_, hex, code) =>
+          String.fromCodePoint(hex ? "0x" + code : code));
         const rest = sift(kind.toLowerCase(), name.toLowerCase(), value);
         parked |= found;
         return !found ? all : `${PARKED}-${name}=${quoted}` + (rest ? ` ${name}="${rest}"` : "");
@@ -156,12 +152,10 @@
     siftMarkup(text).replace(/^(\s*<!doctype[^>]*>)?/i, (start) => start +
       (tag.previousElementSibling.outerHTML + tag.outerHTML).replace(/nonce=""/g, `nonce="${tag.nonce}"`));
 
-  // --- What pages call ---
-
   let unfinished = "";
 
   const install = (window) => {
-    // `before` may change `args`. An array holds the result.
+    // `before` may change `args` or give [result].
     const wrap = (owners, names, before, after) => {
       for (const owner of owners.split(" ")) for (const entry of names.split(" ")) {
         const [name, part = "value"] = entry.split(":");
@@ -186,10 +180,6 @@
     };
     const refuse = (answer) => ([url]) => judge(url) && [answer()];
     const redirect = (url) => (args) => { if (judge(args[0])) args[0] = url; };
-    const adopt = () => {
-      for (let at = 0; at < window.length; at++) enter(window[at]);
-      if (window.length) window.document.querySelectorAll("[srcdoc]").forEach(check);
-    };
 
     wrap("window", "fetch", refuse(async () => new Response(null, { status: 204 })), (answer) =>
       answer.then((response) => heed(response.url, () => response.clone().json()), pass));
@@ -198,92 +188,100 @@
       request.addEventListener("load", () => heed(request.responseURL, () => JSON.parse(request.responseText)));
     });
     wrap("Navigator", "sendBeacon", refuse(() => true));
-    wrap("Worklet", "addModule", refuse(async () => {}));
-    wrap("window", "fetchLater", refuse(() => ({})));
-    wrap("window", "open", refuse(() => null), enter);
-    // Both fail without a request.
+    wrap("window", "open fetchLater", refuse(() => null), enter);
+    // No request is made.
     wrap("window", "WebSocket WebTransport", redirect("https://localhost:1"));
     wrap("window", "EventSource Audio", redirect("data:,"));
     window.navigation?.addEventListener("navigate", (event) => {
       if (!event.userInitiated && judge(event.destination)) event.preventDefault();
     });
 
-    const elements = "Script Image IFrame Frame Embed Object Source Track Media Video Link Input Button Form Anchor Area Body".replace(/\w+/g, "HTML$&Element");
+    const elements = Object.getOwnPropertyNames(window).filter((name) => /^HTML/.test(name)).join(" ");
     wrap(elements, table.replace(/=\S+/g, ":set"), (args, element, name) => assign(element, name.toLowerCase(), args));
     wrap(elements, table.replace(/=\S+/g, ":get"), (_, element, name) => {
       const value = element.getAttribute(PARKED + "-" + name.toLowerCase());
       return value && [/set|ping/.test(name) ? value : resolve(value).href];
     });
-    wrap("Element", "setAttribute setAttributeNS", (args, element) => assign(element, String(args[args.length - 2]).toLowerCase(), args));
+    wrap("Element", "setAttribute setAttributeNS", (args, element) =>
+      assign(element, String(args[args.length - 2]).toLowerCase(), args));
     wrap("Element", "setAttributeNode", ([{ name, value }], element) => assign(element, name, [value]));
-    wrap("Attr", "value:set", (args, { ownerElement, name }) => assign(ownerElement, name, args));
 
     const clean = (args) => args.forEach((text, at) => {
       if (typeof text === "string") args[at] = siftStyle(text);
     });
-    wrap("CSSStyleSheet CSSGroupingRule CSSStyleDeclaration window", "insertRule replace replaceSync setProperty cssText:set FontFace", clean);
-    // Single properties have no setter; this is before painting.
+    wrap("CSSStyleSheet CSSGroupingRule CSSStyleDeclaration window",
+      "insertRule replace replaceSync setProperty cssText:set FontFace", clean);
+    // Single properties have no setter.
     new MutationObserver((records) => records.forEach(({ target }) => check(target)))
       .observe(window.document, { subtree: true, attributeFilter: ["style"] });
 
-    wrap("Node Element Document DocumentFragment CharacterData Range ShadowRoot TrustedTypePolicy", "appendChild insertBefore " +
-      "replaceChild append prepend after before replaceWith replaceChildren moveBefore insertAdjacentElement insertNode importNode " +
-      "adoptNode textContent:set innerHTML:set outerHTML:set insertAdjacentHTML setHTMLUnsafe createContextualFragment createHTML",
-    (args, target, name) => {
+    wrap("Node Element Document DocumentFragment CharacterData Range ShadowRoot TrustedTypePolicy",
+      "appendChild insertBefore replaceChild append prepend after before replaceWith replaceChildren moveBefore insertNode " +
+      "insertAdjacentElement importNode adoptNode textContent:set innerHTML:set outerHTML:set insertAdjacentHTML " +
+      "setHTMLUnsafe createContextualFragment createHTML", (args, target, name) => {
       const isStyle = target.localName === "style";
       if (isStyle) clean(args);
       args.forEach((item, at) => {
-        if (/HTML|Fragment/.test(name) && !isStyle) args[at] = siftMarkup(item);
-        if (isStyle && item?.nodeType === 3) item.data = siftStyle(item.data);
+        if (/HTML|Fragment/.test(name)) args[at] = siftMarkup(item);
+        if (/srcdoc/i.test(item)) Promise.resolve().then(() => checkBelow(window.document));
+        if (isStyle && item?.data) edit(item, "data", siftStyle);
         if (item?.nodeType === 1) check(item);
-        // Of this document all is judged.
         if (item?.firstElementChild && item.ownerDocument !== (target.ownerDocument || target)) checkBelow(item);
       });
-    }, adopt);
+    });
     wrap("Document", "write writeln", (args, page) => {
       const [, text, rest = ""] = /^([^]*?)(<[a-z][^>]*|<\/?)?$/i.exec(unfinished + args.join(""));
       unfinished = rest;
       args.splice(0, args.length, siftMarkup(text));
       const script = page.currentScript;
       return ours.has(script) && [script.before(page.createRange().createContextualFragment(args[0]))];
-    }, adopt);
+    });
 
+    window.document.addEventListener("load", ({ target }) => quietly(() => {
+      enter(target.contentWindow);
+      if (!target.getAttribute("src").startsWith(rules.prefix + "/held")) return;
+      target.contentDocument.addEventListener("submit", (event) => {
+        event.preventDefault();
+        const purposes = new FormData(event.target).getAll("purposes");
+        fetch(rules.prefix + "/consent", { method: "POST", body: JSON.stringify({ purposes }) });
+      });
+    }), true);
+    wrap("HTMLIFrameElement", "contentWindow:get contentDocument:get", pass, (inner) =>
+      enter(inner.defaultView || inner));
     wrap("Document", "cookie:set", ([text]) => {
       const [, name] = /^[\s=]*"?([^=;"]*?)"?\s*(=|;|$)/.exec(text);
       const [, ends, date] = /;\s*(?:max-age\s*=\s*(0|-)|expires\s*=([^;]*))/i.exec(text) || [];
       return !ends && !(Date.parse(date) < Date.now()) && cookieDenied(name) && [];
     });
     wrap("CookieStore", "set", ([cookie]) => cookieDenied(cookie.name || cookie) && [Promise.resolve()]);
-    wrap("Storage", "setItem", ([key]) => keyDenied(String(key)) && []);
+    wrap("Storage", "setItem", ([key]) => keyDenied(key) && []);
     wrap("window", "localStorage:get sessionStorage:get", pass, () => Promise.resolve().then(sweep));
   };
-  // Frames that begin empty.
   const enter = (window) => quietly(() => {
     const page = window.document;
-    if (ours.has(page) || !/^about:blank/.test(page.URL)) return;
+    if (ours.has(page) || page.URL !== "about:blank") return;
     ours.add(page);
     install(window);
   });
 
-  // --- The choice ---
-
-  const storages = quietly(() => [self.localStorage, self.sessionStorage]) || [];
-  const sweep = () => storages.forEach((storage) => Object.keys(storage).forEach((key) => keyDenied(key) && storage.removeItem(key)));
+  const storages = quietly(() => [localStorage, sessionStorage]) || [];
+  const sweep = () => {
+    for (const storage of storages) for (const key of Object.keys(storage)) if (keyDenied(key)) storage.removeItem(key);
+  };
   const within = (root) => [...(root?.querySelectorAll?.("*") || [])].flatMap((element) =>
     [element, ...within(element.shadowRoot || element.contentDocument || element.content)]);
-  const heal = (owner, name) => {
-    const text = owner[name];
-    const healed = text.replace(/about:invalid#([^"')\s]+)/g, (all, url) => (judge(url) ? all : url));
-    if (text !== healed) owner[name] = healed;
-  };
+  const heal = (text) => text.replace(/about:invalid#([^"')\s]+)/g, (all, url) => (judge(url) ? all : url));
+  let policy;
   const unpark = (element) => {
     retype(element);
+    policy = policy || quietly(() => trustedTypes.createPolicy("consentry", { createScriptURL: (url) => url }));
     for (const { name, value } of [...element.attributes]) {
       if (!name.startsWith(PARKED)) continue;
       const real = name.slice(PARKED.length + 1);
       element.removeAttribute(name);
       // No data may become code.
-      if (attributes[element.localName]?.includes(real) && /^http/.test(resolve(value).protocol)) element.setAttribute(real, value);
+      if (!attributes[element.localName]?.includes(real) || !/^http/.test(resolve(value).protocol)) continue;
+      element.setAttribute(real, policy?.createScriptURL(value) || value);
     }
   };
   const run = (script) => new Promise((done) => {
@@ -299,19 +297,20 @@
     if (!external) parentNode.insertBefore(script, nextSibling);
     if (!external || script.async) done();
   });
-  const isLate = (script) => script.defer || /module/.test(script.getAttribute(PARKED + "-type"));
   const restore = async () => {
     const scripts = [];
+    const late = [];
     for (const element of within(document)) {
       const { localName, style } = element;
-      if (localName === "style") heal(element, "textContent");
-      else if (style) heal(style, "cssText");
+      if (localName === "style") edit(element, "textContent", heal);
+      else if (style) edit(style, "cssText", heal);
       const names = element.getAttribute(PARKED);
       if (!names || maskOf(names) & ~granted) continue;
-      if (localName === "script" && element.isConnected) scripts.push(element);
-      else unpark(element);
+      if (localName !== "script" || !element.isConnected) unpark(element);
+      else if (element.defer || /module/.test(element.getAttribute(PARKED + "-type"))) late.push(element);
+      else scripts.push(element);
     }
-    for (const script of scripts.sort((a, b) => isLate(a) - isLate(b))) await run(script);
+    for (const script of scripts.concat(late)) await run(script);
   };
   const change = (names) => {
     const before = granted;
@@ -322,9 +321,9 @@
       sweep();
       document.querySelectorAll("iframe,frame,object,embed").forEach(check);
       for (const [name] of document.cookie.matchAll(/[^\s;=]+(?==)/g)) if (cookieDenied(name)) {
-        location.hostname.split(".").concat("").forEach((_, at, all) => {
-          for (const path of ["/", location.pathname]) document.cookie = `${name}=;max-age=0;path=${path};domain=${all.slice(at, -1).join(".")}`;
-        });
+        for (const { input, index } of location.hostname.matchAll(/(?<=^|\.)|$/g)) {
+          document.cookie = `${name}=;max-age=0;path=/;domain=${input.slice(index)}`;
+        }
       }
     }
     for (const name of stubs) if (self[name] === pass) delete self[name];
@@ -332,29 +331,21 @@
     document.dispatchEvent(new CustomEvent("consentry:change", { detail: { purposes: tag.dataset.granted.split(" ") } }));
   };
   const heed = async (url, read) => {
-    if (/^(consent|withdraw)$/.test(url.split(location.origin + rules.prefix + "/")[1])) change((await read()).purposes.join(" "));
+    const [, name] = url.split(location.origin + rules.prefix + "/");
+    if (/^(consent|withdraw)$/.test(name)) change((await read()).purposes.join(" "));
   };
 
   install(self);
   const stubs = rules.globals.flatMap((names, at) =>
-    names.split(" ").filter((name) => name && !(name in self) && (1 << at) & ~granted));
+    names.split(" ").filter((name) => !(name in self) && (1 << at) & ~granted));
   for (const name of stubs) self[name] = pass;
   const chosen = () => (RegExp(rules.cookie + "=[^~]*~([^~]*)").exec(document.cookie) || [, ""])[1];
   let last = chosen();
   const look = () => {
-    if (chosen() !== last) change(chosen().replace(/\./g, " "));
-    last = chosen();
+    if (last !== (last = chosen())) change(last.replace(/\./g, " "));
   };
-  document.addEventListener("visibilitychange", look);
-  self.addEventListener("pageshow", look);
+  addEventListener("visibilitychange", look);
+  addEventListener("pageshow", look);
   self.cookieStore?.addEventListener("change", look);
-  document.addEventListener("load", ({ target }) => quietly(() => {
-    enter(target.contentWindow);
-    if (target.getAttribute("src").startsWith(rules.prefix + "/held")) target.contentDocument.addEventListener("submit", (event) => {
-      event.preventDefault();
-      const purposes = new FormData(event.target).getAll("purposes");
-      self.fetch(rules.prefix + "/consent", { method: "POST", body: JSON.stringify({ purposes }) });
-    });
-  }), true);
   sweep();
-})(self, self.__consentry);
+})(self.__consentry);
