@@ -98,6 +98,15 @@ impl Inspector<'_, '_> {
         Some(markup)
     }
 
+    /// As [`Inspector::markup`], for what a browser that reads it goes on reading behind its end: a tag that has not
+    /// ended is judged as far as it goes.
+    pub(super) fn open_markup(&mut self, mut text: Vec<u8>) -> Option<Vec<u8>> {
+        text.push(b'>');
+        let mut gated = self.markup(&text, None)?;
+        gated.pop();
+        Some(gated)
+    }
+
     /// Denies what cannot be judged, until everything is granted.
     pub(super) fn deny_all(&mut self) -> bool {
         let judge = &self.rules.judge;
