@@ -47,9 +47,11 @@
     if (/^(data|blob):/.test(url)) return;
     const { protocol, hostname, pathname } = resolve(url.url || url);
     const host = hostname.replace(/\.$/, "");
+    const tail = host.split(".").slice(-2).join(".");
     const path = unescape(pathname).replace(/[/\\]+/g, "/");
     return /^(http|ws)/.test(protocol) && denied(host + path, () =>
       !ownHosts.some((own) => fits(own, host)) && find("hosts", (entry) => {
+        if (!entry.includes(tail)) return 0;
         const [, exact, name, rest] = entry.match(/(=?)([^/]*)(.*)/);
         const isWithin = exact ? host === name : ("." + host).endsWith("." + name);
         return isWithin && (!rest || fits(rest, path)) && name.length * 999 + rest.length;
@@ -68,7 +70,6 @@
   const ours = new WeakSet();
 
   let found;
-  // Notes the rest in `found`.
   const keep = (urls) => urls.filter((url) => {
     const mask = judge(url.split(" ")[0]);
     found |= mask;
@@ -215,7 +216,6 @@
     });
     wrap("CSSStyleSheet CSSStyleDeclaration window",
       "insertRule replace replaceSync setProperty cssText:set FontFace", clean);
-    // Single properties have no setter.
     new MutationObserver((records) => records.forEach(({ target }) => check(target)))
       .observe(window.document, { subtree: true, attributeFilter: ["style"] });
 
