@@ -47,9 +47,11 @@
     if (/^(data|blob):/.test(url)) return;
     const { protocol, hostname, pathname } = resolve(url.url || url);
     const host = hostname.replace(/\.$/, "");
+    const tail = host.split(".").slice(-2).join(".");
     const path = unescape(pathname).replace(/[/\\]+/g, "/");
     return /^(http|ws)/.test(protocol) && denied(host + path, () =>
       !ownHosts.some((own) => fits(own, host)) && find("hosts", (entry) => {
+        if (!entry.includes(tail)) return 0;
         const [, exact, name, rest] = entry.match(/(=?)([^/]*)(.*)/);
         const isWithin = exact ? host === name : ("." + host).endsWith("." + name);
         return isWithin && (!rest || fits(rest, path)) && name.length * 999 + rest.length;
@@ -68,7 +70,6 @@
   const ours = new WeakSet();
 
   let found;
-  // `found` gets the purposes of the rest.
   const keep = (urls) => urls.filter((url) => {
     const mask = judge(url.split(" ")[0]);
     found |= mask;
@@ -86,8 +87,8 @@
     if (/set$/.test(name)) return keep(value.match(/\S*[^\s,](\s+[^,]+)?/g) || []).join(", ");
     keep(value.trim().split(" "));
     if (/action/.test(name)) return rules.prefix + "/blocked";
-    if (!found || !/frame/.test(kind)) return;
-    return `${rules.prefix}/held?u=${encodeURIComponent(resolve(value))}&l=${document.documentElement.lang}`;
+    if (found && /frame/.test(kind)) return `${rules.prefix}/held?u=${encodeURIComponent(resolve(value))}&l=${
+      document.documentElement.lang}`;
   };
   const retype = (element) => {
     if (element.localName !== "script" || element.type !== "text/plain") return;
@@ -121,7 +122,9 @@
     const text = work(owner[name]);
     if (text !== owner[name]) owner[name] = text;
   };
+  const isFree = (element) => element.hasAttribute(PARKED) && !(maskOf(element.getAttribute(PARKED)) & ~granted);
   const check = (element) => {
+    if (isFree(element)) unpark(element);
     for (const name of [...(attributes[element.localName] || []), "style"]) {
       const value = element.getAttribute(name);
       const args = [value];
@@ -132,7 +135,6 @@
   };
   const checkBelow = (root) => root.querySelectorAll(Object.keys(attributes) + ",[style]").forEach(check);
 
-  // Markup may end anywhere.
   const siftMarkup = (text) => typeof text !== "string" ? text : text
     .replace(/(?<=<style[^>]*>)[^]*?(?=<\/style|$)/gi, siftStyle)
     .replace(/<([a-z]\w*)((=\s*"[^"]*"|=\s*'[^']*'|[^>])*)/gi, (_, kind, list) => {
@@ -143,16 +145,19 @@
           String.fromCodePoint(hex ? "0x" + code : code));
         const rest = sift(kind.toLowerCase(), name.toLowerCase(), value);
         parked |= found;
-        return !found ? all : `${PARKED}-${name}=${quoted}` + (rest ? ` ${name}="${rest}"` : "");
+        return found ? `${PARKED}-${name}=${quoted}` + (rest ? ` ${name}="${rest}"` : "") : all;
       });
       if (parked && /^script$/i.test(kind)) list = ' type="text/plain"' + list.replace(/\stype=/i, ` ${PARKED}-type=`);
       return `<${kind}${parked ? ` ${PARKED}="${namesOf(parked)}"` : ""}${list}`;
     });
-  const guarded = (text) => typeof text !== "string" || text.includes(tag.src) ? text :
-    siftMarkup(text).replace(/^(\s*<!doctype[^>]*>)?/i, (start) => start +
-      (tag.previousElementSibling.outerHTML + tag.outerHTML).replace(/nonce=""/g, `nonce="${tag.nonce}"`));
-
-  let unfinished = "";
+  let policy;
+  const trusted = (kind, text) => {
+    policy = policy || quietly(() => trustedTypes.createPolicy("consentry", { createHTML: String, createScriptURL: String }));
+    return policy ? policy[kind](text) : text;
+  };
+  const guarded = (text) => String(text).includes(tag.getAttribute("src")) ? text : trusted("createHTML",
+    siftMarkup(`${text}`).replace(/^(\s*<!doctype[^>]*>)?/i, (start) => start +
+      (tag.previousElementSibling.outerHTML + tag.outerHTML).replace(/nonce=""/g, `nonce="${tag.nonce}"`)));
 
   const install = (window) => {
     // `before` may change `args` or give [result].
@@ -182,14 +187,14 @@
     const redirect = (url) => (args) => { if (judge(args[0])) args[0] = url; };
 
     wrap("window", "fetch", refuse(async () => new Response(null, { status: 204 })), (answer) =>
-      answer.then((response) => heed(response.url, () => response.clone().json()), pass));
+      answer.then((response) => heed(response.url, () => response.clone().json())).catch(pass));
     wrap("XMLHttpRequest", "open", (args, request) => {
       if (judge(args[1])) args.splice(0, 2, "GET", "data:,");
-      request.addEventListener("load", () => heed(request.responseURL, () => JSON.parse(request.responseText)));
+      request.addEventListener("load", () =>
+        heed(request.responseURL, () => JSON.parse(request.responseText)).catch(pass));
     });
     wrap("Navigator", "sendBeacon", refuse(() => true));
     wrap("window", "open fetchLater", refuse(() => null), enter);
-    // No request is made.
     wrap("window", "WebSocket WebTransport", redirect("https://localhost:1"));
     wrap("window", "EventSource Audio", redirect("data:,"));
     window.navigation?.addEventListener("navigate", (event) => {
@@ -200,7 +205,7 @@
     wrap(elements, table.replace(/=\S+/g, ":set"), (args, element, name) => assign(element, name.toLowerCase(), args));
     wrap(elements, table.replace(/=\S+/g, ":get"), (_, element, name) => {
       const value = element.getAttribute(PARKED + "-" + name.toLowerCase());
-      return value && [/set|ping/.test(name) ? value : resolve(value).href];
+      return value && [/set/.test(name) ? value : resolve(value).href];
     });
     wrap("Element", "setAttribute setAttributeNS", (args, element) =>
       assign(element, String(args[args.length - 2]).toLowerCase(), args));
@@ -209,15 +214,14 @@
     const clean = (args) => args.forEach((text, at) => {
       if (typeof text === "string") args[at] = siftStyle(text);
     });
-    wrap("CSSStyleSheet CSSGroupingRule CSSStyleDeclaration window",
+    wrap("CSSStyleSheet CSSStyleDeclaration window",
       "insertRule replace replaceSync setProperty cssText:set FontFace", clean);
-    // Single properties have no setter.
     new MutationObserver((records) => records.forEach(({ target }) => check(target)))
       .observe(window.document, { subtree: true, attributeFilter: ["style"] });
 
     wrap("Node Element Document DocumentFragment CharacterData Range ShadowRoot TrustedTypePolicy",
-      "appendChild insertBefore replaceChild append prepend after before replaceWith replaceChildren moveBefore insertNode " +
-      "insertAdjacentElement importNode adoptNode textContent:set innerHTML:set outerHTML:set insertAdjacentHTML " +
+      "appendChild insertBefore replaceChild append prepend after before replaceWith replaceChildren " +
+      "insertAdjacentElement insertNode importNode adoptNode textContent:set innerHTML:set outerHTML:set insertAdjacentHTML " +
       "setHTMLUnsafe createContextualFragment createHTML", (args, target, name) => {
       const isStyle = target.localName === "style";
       if (isStyle) clean(args);
@@ -228,11 +232,12 @@
         if (item?.nodeType === 1) check(item);
         if (item?.firstElementChild && item.ownerDocument !== (target.ownerDocument || target)) checkBelow(item);
       });
-    });
+    }, (result) => result?.contentWindow && enter(result.contentWindow));
+    let unfinished = "";
     wrap("Document", "write writeln", (args, page) => {
       const [, text, rest = ""] = /^([^]*?)(<[a-z][^>]*|<\/?)?$/i.exec(unfinished + args.join(""));
       unfinished = rest;
-      args.splice(0, args.length, siftMarkup(text));
+      if (siftMarkup(text) !== args.join("")) args.splice(0, args.length, siftMarkup(text));
       const script = page.currentScript;
       return ours.has(script) && [script.before(page.createRange().createContextualFragment(args[0]))];
     });
@@ -246,8 +251,6 @@
         fetch(rules.prefix + "/consent", { method: "POST", body: JSON.stringify({ purposes }) });
       });
     }), true);
-    wrap("HTMLIFrameElement", "contentWindow:get contentDocument:get", pass, (inner) =>
-      enter(inner.defaultView || inner));
     wrap("Document", "cookie:set", ([text]) => {
       const [, name] = /^[\s=]*"?([^=;"]*?)"?\s*(=|;|$)/.exec(text);
       const [, ends, date] = /;\s*(?:max-age\s*=\s*(0|-)|expires\s*=([^;]*))/i.exec(text) || [];
@@ -271,17 +274,15 @@
   const within = (root) => [...(root?.querySelectorAll?.("*") || [])].flatMap((element) =>
     [element, ...within(element.shadowRoot || element.contentDocument || element.content)]);
   const heal = (text) => text.replace(/about:invalid#([^"')\s]+)/g, (all, url) => (judge(url) ? all : url));
-  let policy;
   const unpark = (element) => {
     retype(element);
-    policy = policy || quietly(() => trustedTypes.createPolicy("consentry", { createScriptURL: (url) => url }));
     for (const { name, value } of [...element.attributes]) {
       if (!name.startsWith(PARKED)) continue;
       const real = name.slice(PARKED.length + 1);
       element.removeAttribute(name);
       // No data may become code.
       if (!attributes[element.localName]?.includes(real) || !/^http/.test(resolve(value).protocol)) continue;
-      element.setAttribute(real, policy?.createScriptURL(value) || value);
+      element.setAttribute(real, trusted("createScriptURL", value));
     }
   };
   const run = (script) => new Promise((done) => {
@@ -300,16 +301,15 @@
   const restore = async () => {
     const scripts = [];
     const late = [];
-    for (const element of within(document)) {
+    within(document).forEach((element) => quietly(() => {
       const { localName, style } = element;
       if (localName === "style") edit(element, "textContent", heal);
       else if (style) edit(style, "cssText", heal);
-      const names = element.getAttribute(PARKED);
-      if (!names || maskOf(names) & ~granted) continue;
+      if (!isFree(element)) return;
       if (localName !== "script" || !element.isConnected) unpark(element);
       else if (element.defer || /module/.test(element.getAttribute(PARKED + "-type"))) late.push(element);
       else scripts.push(element);
-    }
+    }));
     for (const script of scripts.concat(late)) await run(script);
   };
   const change = (names) => {
@@ -339,7 +339,7 @@
   const stubs = rules.globals.flatMap((names, at) =>
     names.split(" ").filter((name) => !(name in self) && (1 << at) & ~granted));
   for (const name of stubs) self[name] = pass;
-  const chosen = () => (RegExp(rules.cookie + "=[^~]*~([^~]*)").exec(document.cookie) || [, ""])[1];
+  const chosen = () => quietly(() => RegExp(rules.cookie + "=[^~]*~([^~]*)").exec(document.cookie)[1]) || "";
   let last = chosen();
   const look = () => {
     if (last !== (last = chosen())) change(last.replace(/\./g, " "));
