@@ -9,7 +9,7 @@
 //! - `runs`: a tracker's script comes to run; `connect`: a connection is all there is; `cookie`, `key`: a trace is left
 //!   at the site; `third`: a cookie is left at the tracker; `quiet`: nothing is sent;
 //! - `plain`: it needs no script of the page;
-//! - `lost`: what was prevented cannot be made up for when consent comes later;
+//! - `lost`: what was prevented cannot be made up for when consent comes later (it was done once, or is in no document);
 //! - `csp`: neither gate nor guard can see it: the policy by consent has to stop it.
 //!
 //! In the markup, `$URL` is an address at a tracker without the ending, `$SPLIT` a script's expression for that which
@@ -99,7 +99,7 @@ pub fn all(turn: usize) -> Vec<Mechanism> {
 }
 
 fn of_turn(mut section: Section, number: usize, turn: usize) -> Mechanism {
-    let (purpose, hosts, letter) = if (number + turn) % 2 == 0 {
+    let (purpose, hosts, letter) = if (number + turn).is_multiple_of(2) {
         (Purpose::Analytics, ANALYTICS, 'a')
     } else {
         (Purpose::Marketing, MARKETING, 'm')

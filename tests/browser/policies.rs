@@ -75,7 +75,7 @@ fn sha256(text: &str) -> String {
         let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         encoded.extend((0..=chunk.len()).map(|digit| char::from(digits[(bits >> (18 - 6 * digit)) as usize & 63])));
     }
-    while encoded.len() % 4 != 0 {
+    while !encoded.len().is_multiple_of(4) {
         encoded.push('=');
     }
     encoded

@@ -193,6 +193,7 @@ impl Evidence {
             })
         };
         let known_host = |host: &str| {
+            let host = host.trim_matches('.');
             let mut hosts = mechanisms.iter().filter(|mechanism| host.ends_with(mechanism.host));
             hosts.next().map(|mechanism| mechanism.purpose)
         };
@@ -218,7 +219,7 @@ impl Evidence {
         for cookie in &self.cookies {
             let own = OWN_COOKIES.contains(&cookie.name.as_str());
             let trace = cookie.name.trim_start_matches("_ga_").trim_start_matches("_gcl_");
-            let domain = cookie.domain.trim_start_matches('.');
+            let domain = cookie.domain.as_str();
             let at_granted = known_host(domain).is_some_and(&granted);
             if !own && !allowed(trace) && !at_granted && !told.contains(domain) {
                 leaks.push((name(trace), format!("cookie {} of {}", cookie.name, cookie.domain)));

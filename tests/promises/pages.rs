@@ -185,7 +185,8 @@ fn decompression_bomb_is_capped() {
     let mut size = 0;
     let mut buffer = vec![0; 1 << 16];
     loop {
-        match (&*client.stream()).read(&mut buffer) {
+        let mut stream = client.stream();
+        match stream.read(&mut buffer) {
             Ok(0) | Err(_) => break,
             Ok(count) => size += count,
         }

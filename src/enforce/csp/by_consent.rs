@@ -14,7 +14,7 @@ use crate::policy::CspMode;
 /// What the page's own code may do is for its own policy to say; this one is about whom it may contact.
 const EVERYWHERE: &str = "'self' data: blob: 'unsafe-inline' 'unsafe-eval' 'wasm-unsafe-eval'";
 
-/// Adds the site's policy to a page. Returns whether the response is one that a cache must not show to others: with an
+/// Adds the site's policy to a page or worker. Returns whether the response is one that a cache must not show to others: with an
 /// enforced policy that it got, or because of consent did not get.
 pub(in super::super) fn add_policy(
     judge: &Judge<'_>,
@@ -22,7 +22,7 @@ pub(in super::super) fn add_policy(
     changes: &mut Vec<HeaderChange>,
 ) -> bool {
     let options = &judge.site.options.csp;
-    if options.mode == CspMode::Off || !is_page(facts) {
+    if options.mode == CspMode::Off || !is_governed(facts) {
         return false;
     }
     let enforced = options.mode == CspMode::Enforce && judge.enforces();
@@ -58,10 +58,14 @@ fn append(headers: &HeaderMap, name: HeaderName, value: Vec<u8>, changes: &mut V
     }
 }
 
-/// Whether a browser may make a document of the response.
-fn is_page(facts: &ResponseFacts<'_>) -> bool {
+/// Whether a browser may make a document of the response, or a worker, which goes by its own policy (CSP3, section 4.2.2).
+fn is_governed(facts: &ResponseFacts<'_>) -> bool {
     if facts.status < 200 || (matches!(facts.status, 300..400) && facts.status != 304) {
         return false;
+    }
+    let destination = facts.request.get("sec-fetch-dest").map_or(&b""[..], |value| value.as_bytes());
+    if matches!(destination, b"worker" | b"sharedworker" | b"serviceworker") {
+        return true;
     }
     match facts.headers.get(CONTENT_TYPE) {
         Some(kind) => {

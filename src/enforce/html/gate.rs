@@ -98,7 +98,8 @@ pub struct Gate {
     position: usize,
     /// Nothing is read before so many bytes wait.
     patience: usize,
-    held: Option<Held>,
+    /// From the outside inwards: in SVG, scripts may stand in scripts.
+    held: Vec<Held>,
     addresses: Addresses,
     language: String,
     guard_due: bool,
@@ -118,7 +119,7 @@ impl Gate {
             mode: Mode::Tags,
             position: 0,
             patience: 0,
-            held: None,
+            held: Vec::new(),
             addresses: Addresses::default(),
             language: String::new(),
             guard_due: true,
@@ -156,7 +157,7 @@ impl Gate {
     pub fn finish(&mut self, rules: &GateRules<'_>, tally: &mut Tally, output: &mut Vec<u8>) {
         // What fails now is the beginning of a tag that never ended, which makes no element.
         self.read(rules, tally).ok();
-        if let Some(held) = self.held.take() {
+        while let Some(held) = self.held.pop() {
             let end = self.window.end();
             self.settle(rules, tally, held, end);
         }
@@ -174,10 +175,12 @@ impl Gate {
             Some(parser) if !matches!(self.mode, Mode::Tags) => parser.position(),
             _ => self.position,
         };
-        if let Some(held) = self.held.take_if(|held| read.saturating_sub(held.tag.end) > MAX_CONTENT) {
-            self.settle_beginning(rules, tally, held, read);
+        if self.held.first().is_some_and(|held| read.saturating_sub(held.tag.end) > MAX_CONTENT) {
+            for held in std::mem::take(&mut self.held) {
+                self.settle_beginning(rules, tally, held, read);
+            }
         }
-        if let Some(held) = &self.held {
+        if let Some(held) = self.held.first() {
             let waits = if held.tag.start >= self.window.base() { held.tag.start } else { held.tag.end };
             self.window.write(waits, output);
             return Ok(());
@@ -380,8 +383,8 @@ impl Gate {
         };
         self.enter(&tag, name, qualified);
         let closed = self.xml && tag.self_closing;
-        if let Some(content) = content.filter(|_| self.held.is_none() && !closed) {
-            self.held = Some(Held { tag, content });
+        if let Some(content) = content.filter(|_| !closed) {
+            self.held.push(Held { tag, content });
         }
     }
 
@@ -412,8 +415,11 @@ impl Gate {
     }
 
     fn end(&mut self, rules: &GateRules<'_>, tally: &mut Tally, of: usize, start: usize) {
-        if let Some(held) = self.held.take_if(|held| held.tag.start == of) {
-            self.settle(rules, tally, held, start);
+        if let Some(open) = self.held.iter().position(|held| held.tag.start == of) {
+            // What is still open inside ends here, too.
+            for held in self.held.split_off(open).into_iter().rev() {
+                self.settle(rules, tally, held, start);
+            }
         }
     }
 
@@ -458,7 +464,7 @@ impl Gate {
             }
             // Only what is denied is replaced, byte by byte, so that other characters may be of any encoding.
             Content::Style => inspector.css(&text),
-            Content::Markup => inspector.markup(&text, None),
+            Content::Markup => inspector.open_markup(text),
         };
         if let Some(replacement) = replacement {
             if held.content != Content::Markup && held.tag.start >= self.window.base() {
@@ -476,7 +482,7 @@ impl Gate {
         let (tag, content) = (Tag { end: read, ..held.tag.place() }, held.content);
         self.settle(rules, tally, held, read);
         if !matches!(content, Content::Script(_)) {
-            self.held = Some(Held { tag, content });
+            self.held.push(Held { tag, content });
         }
     }
 

@@ -41,6 +41,12 @@ impl OwnFile {
     }
 }
 
+/// The script as it is sent: its lines without indentation, and without those that only explain it.
+fn without_comments(script: &str) -> String {
+    let lines = script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
 /// As small as it gets, since it is done once.
 fn compress(text: &[u8]) -> Vec<u8> {
     const WINDOW_BITS: u8 = 15;
@@ -61,7 +67,7 @@ impl GuardFiles {
     pub fn new(site: &Site, catalog: &Catalog, purposes: &Purposes, prefix: &str, cookie: &str) -> Self {
         let rules = tables(site, catalog, purposes, prefix, cookie);
         GuardFiles {
-            guard: OwnFile::new(prefix, "guard", GUARD.into()),
+            guard: OwnFile::new(prefix, "guard", without_comments(GUARD).into_bytes()),
             rules: OwnFile::new(prefix, "rules", rules.into_bytes()),
         }
     }
@@ -178,4 +184,15 @@ fn is_at(site: &Site, domain: &str) -> bool {
         }
         HostPattern::Any => false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guard_is_at_most_6_kib() {
+        let size = compress(without_comments(GUARD).as_bytes()).len();
+        assert!(size <= 6 << 10, "{size} bytes");
+    }
 }

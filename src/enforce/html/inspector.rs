@@ -64,7 +64,8 @@ impl Inspector<'_, '_> {
     pub(super) fn script(&mut self, text: &[u8]) -> bool {
         let (judge, mut verdicts) = (self.rules.judge, Vec::new());
         judge.verdicts_in(text, &mut |verdict| verdicts.push(verdict));
-        verdicts.iter().fold(false, |denied, verdict| self.note(verdict) || denied)
+        // Each of them is counted.
+        verdicts.iter().filter(|verdict| self.note(verdict)).count() > 0
     }
 
     /// CSS in which nothing that is denied can be fetched; `None` if nothing is. What is not UTF-8 is read byte by byte,
@@ -95,6 +96,15 @@ impl Inspector<'_, '_> {
         let (markup, denied) = rewrite_fragment(&rules, self.tally, text, self.addresses, self.depth + 1)?;
         self.denied.add(&denied);
         Some(markup)
+    }
+
+    /// As [`Inspector::markup`], for what a browser that reads it goes on reading behind its end: a tag that has not
+    /// ended is judged as far as it goes.
+    pub(super) fn open_markup(&mut self, mut text: Vec<u8>) -> Option<Vec<u8>> {
+        text.push(b'>');
+        let mut gated = self.markup(&text, None)?;
+        gated.pop();
+        Some(gated)
     }
 
     /// Denies what cannot be judged, until everything is granted.
