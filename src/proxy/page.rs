@@ -52,7 +52,7 @@ impl Page {
             return Ok(Bytes::new());
         }
         self.ended = end;
-        let mut output = Vec::with_capacity(body.len());
+        let mut output = Vec::new();
         let written = self.with(|stream, rules| {
             stream.write(rules, body, &mut output)?;
             if end { stream.finish(rules, &mut output) } else { Ok(()) }

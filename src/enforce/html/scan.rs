@@ -301,6 +301,7 @@ const ELEMENTS: [&[u8]; 33] = [
 ];
 
 /// By the length of a name: which letters those elements begin with.
+#[expect(clippy::indexing_slicing, reason = "what could panic would do so in the compiler")]
 const BEGINNINGS: [u32; MAX_NAME] = {
     let mut letters = [0; MAX_NAME];
     let mut at = 0;
@@ -312,12 +313,19 @@ const BEGINNINGS: [u32; MAX_NAME] = {
     letters
 };
 
+#[inline]
 fn element_matters(name: &[u8]) -> bool {
     let first = name.first().map_or(0, |first| first.to_ascii_lowercase().wrapping_sub(b'a'));
     let letters = BEGINNINGS.get(name.len()).copied().unwrap_or(0);
-    first < 26 && letters >> first & 1 == 1 && ELEMENTS.iter().any(|element| element.eq_ignore_ascii_case(name))
+    first < 26 && letters >> first & 1 == 1 && is_listed(name)
 }
 
+#[inline(never)]
+fn is_listed(name: &[u8]) -> bool {
+    ELEMENTS.iter().any(|element| element.len() == name.len() && element.eq_ignore_ascii_case(name))
+}
+
+#[inline]
 fn attribute_matters<'t>(name: &[u8], value: impl FnOnce() -> &'t [u8]) -> bool {
     match name.len() {
         // Without one of these, CSS names no address.

@@ -215,10 +215,19 @@ impl PageStream {
     fn page(&mut self, rules: &GateRules<'_>, piece: &[u8]) -> Result<(), PageError> {
         match &mut self.state {
             State::Beginning(beginning) => {
-                beginning.extend_from_slice(piece);
-                match self.charset.feed(piece) {
+                let charset = self.charset.feed(piece);
+                let first = beginning.is_empty();
+                if charset == Charset::Undecided || !first {
+                    beginning.extend_from_slice(piece);
+                }
+                match charset {
                     Charset::Undecided => {}
-                    decided => self.decide(rules, decided),
+                    // Mostly, the first piece is enough, and need not be kept.
+                    decided if first => self.decide(rules, decided, piece),
+                    decided => {
+                        let beginning = std::mem::take(beginning);
+                        self.decide(rules, decided, &beginning);
+                    }
                 }
                 Ok(())
             }
@@ -247,30 +256,32 @@ impl PageStream {
 
     /// Goes on with what is known of the beginning.
     fn begin(&mut self, rules: &GateRules<'_>) {
-        if matches!(&self.state, State::Beginning(beginning) if !beginning.is_empty()) {
+        let State::Beginning(beginning) = &mut self.state else { return };
+        if !beginning.is_empty() {
+            let beginning = std::mem::take(beginning);
             let charset = self.charset.finish();
-            self.decide(rules, charset);
+            self.decide(rules, charset, &beginning);
         }
     }
 
-    fn decide(&mut self, rules: &GateRules<'_>, charset: Charset) {
-        let State::Beginning(beginning) = std::mem::replace(&mut self.state, State::Passed) else { return };
-        if self.sniff && !looks_like_html(&beginning) {
-            self.page.extend_from_slice(&beginning);
+    fn decide(&mut self, rules: &GateRules<'_>, charset: Charset, beginning: &[u8]) {
+        self.state = State::Passed;
+        if self.sniff && !looks_like_html(beginning) {
+            self.page.extend_from_slice(beginning);
         } else if charset == Charset::NotRewritable {
             self.outcome = Outcome::Charset;
             if self.refuse && self.treatment == Treatment::Rewrite {
                 self.state = State::Withheld;
                 self.page.extend_from_slice(REFUSAL);
             } else {
-                self.page.extend_from_slice(&beginning);
+                self.page.extend_from_slice(beginning);
             }
         } else {
             self.state = State::Gated;
             // What a script fetches is a page of its own if it begins like one: it may be kept, and shown as such.
-            self.whole |= begins_page(&beginning);
+            self.whole |= begins_page(beginning);
             // It is at most what the bound on tags allows.
-            self.gate(rules, &beginning).ok();
+            self.gate(rules, beginning).ok();
         }
     }
 

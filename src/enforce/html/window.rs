@@ -77,6 +77,7 @@ impl Window {
         self.edits.sort_by_key(|edit| (edit.place.start, edit.place.end));
         let due = self.edits.iter().take_while(|edit| edit.place.start < place).count();
         let mut written = self.base;
+        output.reserve(length + self.texts.len());
         for Edit { place, text } in self.edits.drain(..due) {
             let start = written.saturating_sub(self.base);
             output.extend_from_slice(self.bytes.get(start..place.start.saturating_sub(self.base)).unwrap_or_default());
