@@ -4,6 +4,7 @@
 //! the page's own bytes. So everything else leaves as it came, in any encoding that writes ASCII as ASCII.
 
 use super::address::Addresses;
+use super::css::NEUTRAL;
 use super::element::{Element, ScriptKind};
 use super::inspector::{Denied, Inspector};
 use super::rules::GateRules;
@@ -438,8 +439,16 @@ impl Gate {
                 }
                 None
             }
-            // Only what is denied is replaced, byte by byte, so that other characters may be of any encoding.
-            Content::Style => inspector.css(&text),
+            Content::Style => {
+                let css = inspector.css(&text);
+                let places = css.map(|css| insertions(&text, &css, NEUTRAL.as_bytes())).unwrap_or_default();
+                if !places.is_empty() && held.tag.start >= self.window.base() {
+                    element.mark(&mut self.window, &inspector);
+                }
+                // In SVG, a style may hold elements with edits of their own.
+                places.into_iter().for_each(|place| self.window.insert(content.start + place, NEUTRAL));
+                None
+            }
             Content::Markup => inspector.open_markup(text),
         };
         if let Some(replacement) = replacement {
@@ -471,6 +480,24 @@ impl Gate {
         }
         self.guard_due = false;
     }
+}
+
+/// Where `word` was put into `before` to make it `after`.
+fn insertions(before: &[u8], after: &[u8], word: &[u8]) -> Vec<usize> {
+    let (mut places, mut at, mut rest) = (Vec::new(), 0, after);
+    while let Some((byte, next)) = rest.split_first() {
+        match rest.strip_prefix(word) {
+            Some(behind) if !before.get(at..).unwrap_or_default().starts_with(word) => {
+                places.push(at);
+                rest = behind;
+            }
+            _ => {
+                at += usize::from(before.get(at) == Some(byte));
+                rest = next;
+            }
+        }
+    }
+    places
 }
 
 /// A language tag that may stand in an address (RFC 5646, section 2.1).
