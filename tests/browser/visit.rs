@@ -211,8 +211,9 @@ impl Evidence {
             leaks.push((name(&address), format!("{method} of {address} as {kind:?}")));
             told.insert(hit.host.as_str());
         }
+        let ahead = |host: &str| mechanisms.iter().any(|mechanism| mechanism.is("ahead") && mechanism.host == host);
         for host in self.greeted.iter().filter(|host| !allowed(host) && !known_host(host).is_some_and(&granted)) {
-            if !told.contains(host.as_str()) {
+            if !told.contains(host.as_str()) && !ahead(host) {
                 leaks.push((name(host), format!("connection to {host}")));
             }
         }
