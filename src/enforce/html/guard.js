@@ -1,11 +1,11 @@
 // Parks what a page makes at run time until it is granted; what cannot be judged passes. A mask has a bit per purpose.
-((rules, document) => {
+((rules) => {
   "use strict";
   delete self.__consentry;
   const { apply, construct } = Reflect;
   const tag = document.currentScript;
-  // Once for a document. In a worker there is no such thing, but what `inWorker` puts in its place.
-  if (!rules || (document.querySelector?.("script[data-granted]") || tag) !== tag) return;
+  // Once for a document.
+  if (!rules || document.querySelector("script[data-granted]") !== tag) return;
   const pass = () => {};
   const quietly = (work) => {
     try {
@@ -29,14 +29,10 @@
   };
   const findName = (kind, name) => find(kind, (pattern) => {
     const [head, ...rest] = pattern.split("*");
-    const begins = name.toLowerCase().startsWith(head.toLowerCase());
-    return begins && fits(pattern, name) && 999 + pattern.length - 9 * rest.length;
+    return name.toLowerCase().startsWith(head.toLowerCase()) && fits(pattern, name) && 999 + pattern.length - 9 * rest.length;
   });
-  const memory = new Map();
-  const denied = (key, work) => {
-    if (!memory.has(key)) memory.set(key, work());
-    return memory.get(key) & ~granted;
-  };
+  const memory = { __proto__: null };
+  const denied = (key, work) => (memory[key] = memory[key] ?? work() ?? 0) & ~granted;
   const cookieDenied = (name) => name !== rules.cookie && denied("cookie " + name, () =>
     findName("cookies", name) || (rules.unknown && rules.offered.reduce((mask, at) => mask | (1 << at), 0)));
   const keyDenied = (key) => denied("key " + key, () =>
@@ -71,7 +67,6 @@
   const ours = new WeakSet();
   // The element of an attribute map or of an animated string; the shadow root of an element.
   const related = new WeakMap();
-  const relate = (object, owner) => related.set(object, owner);
 
   let found;
   const keep = (urls) => urls.filter((url) => {
@@ -101,9 +96,10 @@
   };
   // Judges the last of `args`; gives [] if it is parked.
   const assign = (element, name, args) => {
+    name = `${name}`.toLowerCase();
     const at = args.length - 1;
     const value = args[at];
-    const kind = element.localName;
+    const kind = element?.localName;
     const rest = sift(kind, name, value);
     if (/^(style|srcdoc)$/.test(name)) args[at] = rest;
     else if (found) {
@@ -118,7 +114,7 @@
         element.type = "text/plain";
       }
       return [];
-    } else if (element.hasAttribute(PARKED + "-" + name)) {
+    } else if (element?.hasAttribute(PARKED + "-" + name)) {
       element.removeAttribute(PARKED + "-" + name);
       retype(element);
     }
@@ -200,7 +196,7 @@
     });
     wrap("Navigator", "sendBeacon", refuse(() => true));
     wrap("window", "open fetchLater", refuse(() => null), enter);
-    wrap("window", "WebSocket", redirect("wss://localhost:1"));
+    wrap("window", "WebSocket", redirect("wss:localhost:1"));
     wrap("window", "EventSource WebTransport Audio", redirect(blocked));
     wrap("Worklet", "addModule", refuse(async () => {}));
     window.navigation?.addEventListener("navigate", (event) => {
@@ -208,19 +204,20 @@
     });
 
     const elements = Object.getOwnPropertyNames(window).filter((name) => /^HTML/.test(name)).join(" ");
-    wrap(elements, table.replace(/=\S+/g, ":set"), (args, element, name) => assign(element, name.toLowerCase(), args));
+    wrap(elements, table.replace(/=\S+/g, ":set"), (args, element, name) => assign(element, name, args));
     wrap(elements, table.replace(/=\S+/g, ":get"), (_, element, name) => {
       const value = element.getAttribute(PARKED + "-" + name.toLowerCase());
       return value && [/set/.test(name) ? value : resolve(value).href];
     });
     wrap("Element", "setAttribute setAttributeNS", (args, element) =>
-      assign(element, String(args[args.length - 2]).toLowerCase(), args));
+      assign(element, args[args.length - 2], args));
     wrap("Element NamedNodeMap", "setAttributeNode setAttributeNodeNS setNamedItem setNamedItemNS", ([{ name, value }], target) =>
       assign(related.get(target) || target, name, [value]));
-    wrap("Attr Node", "value:set nodeValue:set", (args, { ownerElement, name }) => assign(ownerElement, name, args));
-    wrap("SVGAnimatedString", "baseVal:set", (args, target) => assign(related.get(target), "href", args));
-    wrap("Element SVGImageElement SVGScriptElement SVGFEImageElement", "attributes:get href:get", pass, relate);
-    wrap("Element", "attachShadow", pass, (root, host) => relate(host, root));
+    wrap("Attr Node SVGAnimatedString", "value:set nodeValue:set baseVal:set", (args, target) =>
+      assign(target.ownerElement || related.get(target), target.name || "href", args));
+    wrap("Element SVGImageElement SVGScriptElement SVGFEImageElement", "attributes:get href:get", pass, (object, owner) =>
+      related.set(object, owner));
+    wrap("Element", "attachShadow", pass, (root, host) => related.set(host, root));
 
     const clean = (args) => args.forEach((text, at) => {
       if (typeof text === "string") args[at] = siftStyle(text);
@@ -328,7 +325,7 @@
   };
   const change = (names) => {
     const before = granted;
-    granted = (maskOf(names) & ~maskOf(tag.dataset.capped || "")) | 1;
+    granted = (maskOf(names) & ~maskOf(tag.dataset.capped)) | 1;
     if (granted === before) return;
     tag.dataset.granted = namesOf(granted);
     if (granted & ~before && "csp" in tag.dataset) return location.reload();
@@ -336,9 +333,8 @@
       sweep();
       document.querySelectorAll("iframe,frame,object,embed").forEach(check);
       for (const [name] of document.cookie.matchAll(/[^\s;=]+(?==)/g)) if (cookieDenied(name)) {
-        for (const { input, index } of location.hostname.matchAll(/(?<=^|\.)|$/g)) {
+        for (const { input, index } of location.hostname.matchAll(/(?<=^|\.)|$/g))
           document.cookie = `${name}=;max-age=0;path=/;domain=${input.slice(index)}`;
-        }
       }
     }
     for (const name of stubs) if (self[name] === pass) delete self[name];
@@ -363,4 +359,4 @@
   addEventListener("pageshow", look);
   self.cookieStore?.addEventListener("change", look);
   sweep();
-})(self.__consentry, self.document);
+})(self.__consentry);
