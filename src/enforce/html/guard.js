@@ -29,7 +29,8 @@
   };
   const findName = (kind, name) => find(kind, (pattern) => {
     const [head, ...rest] = pattern.split("*");
-    return name.toLowerCase().startsWith(head.toLowerCase()) && fits(pattern, name) && 999 + pattern.length - 9 * rest.length;
+    return name.toLowerCase().startsWith(head.toLowerCase()) && fits(pattern, name) &&
+      999 + pattern.length - 9 * rest.length;
   });
   const memory = { __proto__: null };
   const denied = (key, work) => (memory[key] = memory[key] ?? work() ?? 0) & ~granted;
@@ -56,8 +57,8 @@
   });
 
   const table = "src=script,img,iframe,frame,embed,source,track,audio,video,input srcset=img,source imageSrcset=link " +
-    "href=script,link,image,use,feImage xlink:href=script,image,use,feImage action=form formAction=input,button ping=a,area data=object " +
-    "poster=video background=body,table,td,th http-equiv=meta srcdoc=iframe";
+    "href=script,link,image,use,feImage xlink:href=script,image,use,feImage action=form formAction=input,button " +
+    "ping=a,area data=object poster=video background=body,table,td,th http-equiv=meta srcdoc=iframe";
   const attributes = { __proto__: null, style: [] };
   for (const row of table.split(" ")) {
     const [name, kinds] = row.split("=");
@@ -211,13 +212,13 @@
     });
     wrap("Element", "setAttribute setAttributeNS", (args, element) =>
       assign(element, args[args.length - 2], args));
-    wrap("Element NamedNodeMap", "setAttributeNode setAttributeNodeNS setNamedItem setNamedItemNS", ([{ name, value }], target) =>
-      assign(related.get(target) || target, name, [value]));
+    wrap("Element NamedNodeMap", "setAttributeNode setAttributeNodeNS setNamedItem setNamedItemNS",
+      ([{ name, value }], target) => assign(related.get(target) || target, name, [value]));
     wrap("Attr Node SVGAnimatedString", "value:set nodeValue:set baseVal:set", (args, target) =>
       assign(target.ownerElement || related.get(target), target.name || "href", args));
-    wrap("Element SVGImageElement SVGScriptElement SVGFEImageElement", "attributes:get href:get", pass, (object, owner) =>
-      related.set(object, owner));
-    wrap("Element", "attachShadow", pass, (root, host) => related.set(host, root));
+    wrap("Element SVGImageElement SVGScriptElement SVGFEImageElement", "attributes:get href:get", pass,
+      (object, owner) => related.set(object, owner));
+    wrap("Element", "attachShadow", pass, (object, owner) => related.set(owner, object));
 
     const clean = (args) => args.forEach((text, at) => {
       if (typeof text === "string") args[at] = siftStyle(text);
@@ -229,15 +230,15 @@
 
     wrap("Node Element Document DocumentFragment CharacterData Range ShadowRoot TrustedTypePolicy",
       "appendChild insertBefore replaceChild append prepend after before replaceWith replaceChildren " +
-      "insertAdjacentElement insertNode importNode adoptNode textContent:set innerHTML:set outerHTML:set insertAdjacentHTML " +
-      "setHTMLUnsafe createContextualFragment createHTML", (args, target, name) => {
+      "insertAdjacentElement insertNode importNode adoptNode textContent:set innerHTML:set outerHTML:set " +
+      "insertAdjacentHTML setHTMLUnsafe createContextualFragment createHTML", (args, target, name) => {
       const isStyle = target.localName === "style";
       if (isStyle) clean(args);
       args.forEach((item, at) => {
         if (/HTML|Fragment/.test(name)) args[at] = siftMarkup(item);
         if (/srcdoc/i.test(item)) Promise.resolve().then(() => checkBelow(window.document));
         if (isStyle && item?.data) edit(item, "data", siftStyle);
-        if (item?.nodeType === 1) check(item);
+        if (item?.localName) check(item);
         if (item?.firstElementChild && item.ownerDocument !== (target.ownerDocument || target)) checkBelow(item);
       });
     }, (result) => result?.contentWindow && enter(result.contentWindow));
@@ -290,7 +291,8 @@
       element.removeAttribute(name);
       // No data may become code.
       if (!attributes[element.localName]?.includes(real) || !/^http/.test(resolve(value).protocol)) continue;
-      element.setAttributeNS(/:/.test(real) ? "http://www.w3.org/1999/xlink" : null, real, trusted("createScriptURL", value));
+      element.setAttributeNS(/:/.test(real) ? "http://www.w3.org/1999/xlink" : null, real,
+        trusted("createScriptURL", value));
       // These look at once only.
       if (real === "imagesrcset") element.replaceWith(element);
       if (element.parentNode?.networkState > 2) element.parentNode.load();
