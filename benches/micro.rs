@@ -4,9 +4,12 @@ use std::sync::OnceLock;
 
 use consentry::config::{self, built_in_catalog};
 use consentry::consent::{OwnCookie, resolve};
-use consentry::enforce::html::{Coding, DecodeError, Decoder, Encoder, MAX_DECODED, neutralise};
+use consentry::enforce::html::{
+    Coding, DecodeError, Decoder, Encoder, Gate, GateRules, MAX_DECODED, PagePlan, PageStream, Treatment, neutralise,
+};
 use consentry::enforce::{Edit, Judge, ResponseFacts, Tally, cap_lifetime, edit_cookie, edit_request, edit_response};
 use consentry::policy::{Filters, Host, NameIndex, Pattern, PurposeSet, RequestFacts, ResourceKind, Ruleset, Url};
+use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -266,6 +269,154 @@ mod bodies {
         let rule = "a.b > c { color: red; background: url(/own/image.png) no-repeat; margin: 0 auto }\n";
         let sheet = rule.repeat(100);
         bencher.bench(|| neutralise(black_box(&sheet), &mut |url| url.contains("tracker")));
+    }
+}
+
+/// The page of the side-by-side run: 60 KiB, 40 tags with addresses, 15 of which are denied.
+#[divan::bench_group]
+mod gate {
+    use lol_html::{HtmlRewriter, Settings, element};
+
+    use super::*;
+
+    const DENIED_HOSTS: [&str; 11] = [
+        "www.googletagmanager.com",
+        "connect.facebook.net",
+        "static.hotjar.com",
+        "www.clarity.ms",
+        "snap.licdn.com",
+        "bat.bing.com",
+        "cdn.segment.com",
+        "www.facebook.com",
+        "px.ads.linkedin.com",
+        "www.google-analytics.com",
+        "www.youtube.com",
+    ];
+
+    /// As pages.py makes it.
+    fn page() -> Vec<u8> {
+        let mut template = include_str!("side_by_side/page.html").to_owned();
+        let places = template.matches("@goods@").count();
+        let mut goods = vec![String::new(); places];
+        let mut length = template.len();
+        for number in 1_u64.. {
+            let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let (id, name, left, days, price) = (mixed >> 40, mixed >> 24, mixed % 97, mixed % 7, mixed % 997);
+            let item = format!(
+                "<li class=\"item\" id=\"p{id:x}\"><a href=\"/p/{id:x}\" class=\"card\"><h3>{name:x}</h3>\
+                 <p class=\"text\">Made by hand; {left} left, sent within {days} days.</p>\
+                 <span class=\"price\">{price} €</span></a></li>\n"
+            );
+            length += item.len();
+            if let Some(goods) = goods.get_mut(number as usize % places) {
+                goods.push_str(&item);
+            }
+            if length >= 60 * 1024 {
+                break;
+            }
+        }
+        for goods in goods {
+            template = template.replacen("@goods@\n", &goods, 1);
+        }
+        template.into_bytes()
+    }
+
+    fn with_rules<T>(granted: PurposeSet, action: impl FnOnce(&GateRules<'_>) -> T) -> Option<T> {
+        let host = host();
+        let rules = GateRules {
+            judge: judge(granted, &host)?,
+            purposes: &ruleset().purposes,
+            prefix: "/.consentry",
+            secure: true,
+            authority: "www.shop.example",
+            path: "/lanterns",
+            guard: Some("<script src=\"/.consentry/guard.js\"></script>"),
+            language: "en",
+        };
+        Some(action(&rules))
+    }
+
+    fn parked(mut gate: Gate, rules: &GateRules<'_>, page: &[u8], piece: usize) -> Vec<u8> {
+        let (mut tally, mut output) = (Tally::default(), Vec::with_capacity(page.len()));
+        for piece in page.chunks(piece) {
+            gate.write(rules, &mut tally, piece, &mut output).unwrap_or_else(|_| std::process::abort());
+        }
+        gate.finish(rules, &mut tally, &mut output);
+        output
+    }
+
+    #[divan::bench(args = [64, 16, 4])]
+    fn in_pieces_of_kib(bencher: Bencher, piece: usize) {
+        let page = page();
+        let bencher = bencher.counter(BytesCount::of_slice(&page));
+        with_rules(PurposeSet::NECESSARY, |rules| {
+            bencher.bench_local(|| parked(Gate::new(false), rules, black_box(&page), piece << 10));
+        });
+    }
+
+    #[divan::bench]
+    fn thorough(bencher: Bencher) {
+        let page = page();
+        let bencher = bencher.counter(BytesCount::of_slice(&page));
+        with_rules(PurposeSet::NECESSARY, |rules| {
+            bencher.bench_local(|| parked(Gate::thorough(), rules, black_box(&page), page.len()));
+        });
+    }
+
+    /// The peer: lol_html as its documentation shows it, with a list of the hosts of this page.
+    #[divan::bench]
+    fn peer_lol_html_with_four_selectors(bencher: Bencher) {
+        let page = page();
+        bencher.counter(BytesCount::of_slice(&page)).bench_local(|| {
+            let mut output = Vec::with_capacity(page.len());
+            let park = |element: &mut lol_html::html_content::Element<'_, '_>, name: &str| {
+                let address = element.get_attribute(name).unwrap_or_default();
+                let host = address.split_once("//").and_then(|(_, rest)| rest.split(['/', '?']).next());
+                if host.is_some_and(|host| DENIED_HOSTS.contains(&host)) {
+                    element.remove_attribute(name);
+                    element.set_attribute(&format!("data-{name}"), &address)?;
+                }
+                Ok(())
+            };
+            let settings = Settings::new()
+                .append_element_content_handler(element!("script[src]", |element| park(element, "src")))
+                .append_element_content_handler(element!("img[src]", |element| park(element, "src")))
+                .append_element_content_handler(element!("iframe[src]", |element| park(element, "src")))
+                .append_element_content_handler(element!("link[href]", |element| park(element, "href")));
+            let mut rewriter = HtmlRewriter::new(settings, |piece: &[u8]| output.extend_from_slice(piece));
+            rewriter.write(black_box(&page)).and_then(|()| rewriter.end()).unwrap_or_else(|_| std::process::abort());
+            output
+        });
+    }
+
+    /// The whole way of a page, from what an upstream sends to what a client gets.
+    #[divan::bench(args = ["identity to identity", "identity to gzip", "identity to zstd", "gzip to identity", "gzip to gzip"])]
+    fn stream(bencher: Bencher, names: &str) {
+        let coding = |name: &str| consentry::enforce::html::content_coding([name.as_bytes()]).ok();
+        let codings = names.split_once(" to ").and_then(|(from, to)| Some((coding(from)?, coding(to)?)));
+        let codings = codings.unwrap_or_else(|| std::process::abort());
+        let page = page();
+        let body = match Encoder::new(codings.0) {
+            None => page.clone(),
+            Some(mut encoder) => {
+                let mut body = Vec::new();
+                encoder.encode(&page, &mut body).and_then(|()| encoder.finish(&mut body)).ok();
+                body
+            }
+        };
+        let bencher = bencher.counter(BytesCount::of_slice(&page));
+        with_rules(PurposeSet::NECESSARY, |rules| {
+            bencher.bench_local(|| {
+                let plan = PagePlan { treatment: Some(Treatment::Rewrite), codings, ..PagePlan::pass(true) };
+                let mut stream = PageStream::new(&plan, Some(b"text/html; charset=utf-8"), false)?;
+                let mut output = Vec::with_capacity(body.len());
+                stream
+                    .write(rules, black_box(&body), &mut output)
+                    .and_then(|()| stream.finish(rules, &mut output))
+                    .ok()?;
+                Some(output)
+            });
+        });
     }
 }
 

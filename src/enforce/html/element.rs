@@ -1,5 +1,7 @@
 //! What each element names, and how it is parked: attributes that name what is denied are renamed, the element stays.
 
+use std::borrow::Cow;
+
 use super::address::decode;
 use super::inspector::Inspector;
 use super::scan::{MAX_NAME, lower};
@@ -45,7 +47,6 @@ pub(super) struct Element<'t> {
     pub tag: &'t Tag,
     /// In small letters, without prefix.
     pub name: &'t [u8],
-    pub name_end: usize,
     pub foreign: bool,
     pub xml: bool,
 }
@@ -60,7 +61,7 @@ struct Parking {
 
 impl Element<'_> {
     /// The value of the first attribute called `name`, with character references resolved.
-    pub(super) fn value<'w>(&self, window: &'w Window, name: &str) -> Option<std::borrow::Cow<'w, [u8]>> {
+    pub(super) fn value<'w>(&self, window: &'w Window, name: &str) -> Option<Cow<'w, [u8]>> {
         let attribute = self.attribute(window, name)?;
         Some(decode(window.get(attribute.value.clone().unwrap_or(0..0))))
     }
@@ -133,12 +134,20 @@ impl Element<'_> {
     }
 
     fn park(&self, window: &mut Window, inspector: &Inspector<'_, '_>, parking: Parking) {
-        let purposes: Vec<_> = inspector.rules.purposes.names(inspector.denied.purposes).collect();
-        let mut mark = format!(" data-consentry=\"{}\"", purposes.join(" "));
-        if let Some(vendor) = &inspector.denied.vendor {
-            mark.push_str(&format!(" data-consentry-vendor=\"{}\"", escape(vendor)));
+        let mut mark = String::with_capacity(96);
+        mark.push_str(" data-consentry=\"");
+        for (number, purpose) in inspector.rules.purposes.names(inspector.denied.purposes).enumerate() {
+            mark.push_str(if number > 0 { " " } else { "" });
+            mark.push_str(purpose);
         }
-        window.insert(self.name_end, mark + &parking.added);
+        mark.push('"');
+        if let Some(vendor) = &inspector.denied.vendor {
+            mark.push_str(" data-consentry-vendor=\"");
+            mark.push_str(&escape(vendor));
+            mark.push('"');
+        }
+        mark.push_str(&parking.added);
+        window.insert(self.tag.name_end, mark);
         for name in parking.renamed {
             window.insert(name, "data-consentry-");
         }
@@ -153,8 +162,7 @@ impl Element<'_> {
         inspector: &mut Inspector<'_, '_>,
         parking: &mut Parking,
     ) {
-        let value = decode(window.get(attribute.value.clone().unwrap_or(0..0))).into_owned();
-        let text = || String::from_utf8_lossy(&value);
+        let value = decode(window.get(attribute.value.clone().unwrap_or(0..0)));
         let name = String::from_utf8_lossy(name);
         let rename = |parking: &mut Parking| parking.renamed.push(attribute.name.start);
         match role {
@@ -187,18 +195,22 @@ impl Element<'_> {
                 }
             }
             Role::Srcset => {
-                if let Some(left) = inspector.srcset(&text()) {
+                if let Some(left) = inspector.srcset(&String::from_utf8_lossy(&value)) {
                     rename(parking);
                     keep(&name, &left, parking);
                 }
             }
             Role::Css => {
-                if let Some(css) = inspector.css(&value) {
+                let css = inspector.css(&value);
+                drop(value);
+                if let Some(css) = css {
                     window.replace(self.whole(attribute, window), quoted("style", &css));
                 }
             }
             Role::Srcdoc => {
-                if let Some(markup) = inspector.markup(&value, inspector.rules.guard) {
+                let markup = inspector.markup(&value, inspector.rules.guard);
+                drop(value);
+                if let Some(markup) = markup {
                     window.replace(self.whole(attribute, window), quoted("srcdoc", &markup));
                 }
             }
@@ -310,6 +322,13 @@ fn quoted(name: &str, value: &[u8]) -> Vec<u8> {
 }
 
 /// `text` between double quotes.
-pub(super) fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> Cow<'_, str> {
+    if !text.contains(['&', '"', '<', '>']) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(escaped(text))
+}
+
+fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -3,6 +3,8 @@
 //! The scanner steps over what cannot matter, the parser reads the tags that can, and the edits that follow are made on
 //! the page's own bytes. So everything else leaves as it came, in any encoding that writes ASCII as ASCII.
 
+use std::ops::Range;
+
 use super::address::Addresses;
 use super::css::NEUTRAL;
 use super::element::{Element, ScriptKind};
@@ -90,7 +92,8 @@ enum Content {
 pub struct Gate {
     window: Window,
     scanner: Scanner,
-    parser: TagParser,
+    /// Made when there is something that only it can read.
+    parser: Option<TagParser>,
     mode: Mode,
     /// Up to where the page is read.
     position: usize,
@@ -113,7 +116,7 @@ impl Gate {
         Gate {
             window: Window::default(),
             scanner: Scanner::new(xml),
-            parser: TagParser::new(),
+            parser: None,
             mode: Mode::Tags,
             position: 0,
             patience: 0,
@@ -169,9 +172,9 @@ impl Gate {
 
     /// Writes what no decision can change any more.
     fn release(&mut self, rules: &GateRules<'_>, tally: &mut Tally, output: &mut Vec<u8>) -> Result<(), GateError> {
-        let read = match self.mode {
-            Mode::Tags => self.position,
-            _ => self.parser.position(),
+        let read = match &self.parser {
+            Some(parser) if !matches!(self.mode, Mode::Tags) => parser.position(),
+            _ => self.position,
         };
         if self.held.first().is_some_and(|held| read.saturating_sub(held.tag.end) > MAX_CONTENT) {
             for held in std::mem::take(&mut self.held) {
@@ -223,47 +226,76 @@ impl Gate {
             }
             Found::Tag { start, end } => {
                 self.position = base + start;
-                self.feed(base + end, rules, tally)?;
+                self.read_tag(base + end, rules, tally)?;
                 Ok(true)
             }
         }
     }
 
+    /// Reads the tag that begins here and ends at `end`. The parser is only shown what changes how it reads on.
+    fn read_tag(&mut self, end: usize, rules: &GateRules<'_>, tally: &mut Tally) -> Result<(), ParserFailed> {
+        let Some(tag) = Tag::read(self.window.get(self.position..end), self.position) else {
+            return self.feed(end, rules, tally);
+        };
+        let (start, mut buffer) = (tag.start, [0; MAX_NAME]);
+        let name = lower(self.window.get(start + 1..tag.name_end), &mut buffer);
+        if self.xml || !(is_text(name) || matches!(name, b"svg" | b"math" | b"plaintext")) {
+            self.position = end;
+            self.start(rules, tally, tag);
+            return Ok(());
+        }
+        match self.simple_text(name, end).filter(|_| is_text(name)) {
+            Some(EndTag { place }) => {
+                self.position = place.end;
+                self.start(rules, tally, tag);
+                self.end(rules, tally, start, place.start);
+                self.mode = Mode::Tags;
+                Ok(())
+            }
+            None => self.feed(end, rules, tally),
+        }
+    }
+
+    /// The end tag of the element called `name` whose text begins at `from`, if all of it is there and needs no parser:
+    /// only in scripts can there be an end tag that does not end them, after `<!--` (HTML Standard, section 13.2.5.15).
+    fn simple_text(&self, name: &[u8], from: usize) -> Option<EndTag> {
+        let end = self.next_end_tag(name, from).ok()?;
+        let text = self.window.get(from..end.place.start);
+        (name != b"script" || memchr::memmem::find(text, b"<!--").is_none()).then_some(end)
+    }
+
     fn read_text(&mut self, rules: &GateRules<'_>, tally: &mut Tally) -> Result<bool, ParserFailed> {
         let Mode::Text { name, of } = &self.mode else { return Ok(false) };
-        let (name, of) = (name.clone(), *of);
-        let (upto, complete) = self.next_end_tag(&name);
+        let (found, of) = (self.next_end_tag(name, self.position), *of);
         if !self.xml {
+            let upto = found.as_ref().map_or_else(|Unfinished { upto }| *upto, |end| end.place.end);
             self.feed(upto, rules, tally)?;
-        } else if complete {
-            self.position = upto;
-            let start = memchr::memmem::rfind(self.window.get(self.window.base()..upto), b"</");
-            let start = self.window.base() + start.unwrap_or_default();
+        } else if let Ok(EndTag { place }) = &found {
+            self.position = place.end;
             self.mode = Mode::Tags;
-            self.end(rules, tally, of, start);
+            self.end(rules, tally, of, place.start);
         }
-        Ok(complete)
+        Ok(found.is_ok())
     }
 
     fn read_foreign(&mut self, rules: &GateRules<'_>, tally: &mut Tally) -> Result<bool, ParserFailed> {
         let Mode::Foreign { name, .. } = &self.mode else { return Ok(false) };
-        let name = name.clone();
-        let (upto, complete) = self.next_end_tag(&name);
+        let found = self.next_end_tag(name, self.position);
+        let upto = found.as_ref().map_or_else(|Unfinished { upto }| *upto, |end| end.place.end);
         self.feed(upto, rules, tally)?;
-        Ok(complete)
+        Ok(found.is_ok())
     }
 
-    /// Up to where the parser may read so that it does not read past the next end tag called `name`, and whether that
-    /// is there.
-    fn next_end_tag(&self, name: &[u8]) -> (usize, bool) {
+    /// The next end tag called `name` at or after `from`.
+    fn next_end_tag(&self, name: &[u8], from: usize) -> Result<EndTag, Unfinished> {
         let base = self.window.base();
         let text = self.window.bytes();
-        let mut from = self.position - base;
+        let mut from = from - base;
         loop {
             let rest = text.get(from..).unwrap_or_default();
             let Some(at) = memchr::memmem::find(rest, b"</").map(|at| from + at) else {
                 let partial = usize::from(rest.ends_with(b"<"));
-                return (base + text.len() - partial, false);
+                return Err(Unfinished { upto: base + text.len() - partial });
             };
             let after = text.get(at + 2..).unwrap_or_default();
             let named = after.len().min(name.len());
@@ -271,11 +303,11 @@ impl Gate {
                 after.get(..named).unwrap_or_default().eq_ignore_ascii_case(name.get(..named).unwrap_or_default());
             match after.get(name.len()) {
                 _ if !same => from = at + 2,
-                None => return (base + at, false),
+                None => return Err(Unfinished { upto: base + at }),
                 Some(b) if b.is_ascii_whitespace() || matches!(b, b'/' | b'>') => {
                     return match tag_shape(text, at + 2) {
-                        Some(shape) => (base + shape.end, true),
-                        None => (base + at, false),
+                        Some(shape) => Ok(EndTag { place: base + at..base + shape.end }),
+                        None => Err(Unfinished { upto: base + at }),
                     };
                 }
                 Some(_) => from = at + 2,
@@ -288,13 +320,18 @@ impl Gate {
         if end <= self.position {
             return Ok(());
         }
-        self.parser.feed(self.window.get(self.position..end), self.position)?;
+        let parser = self.parser.get_or_insert_with(TagParser::new);
+        parser.feed(self.window.get(self.position..end), self.position)?;
         self.position = end;
         let mut events = std::mem::take(&mut self.events);
-        self.parser.take(&mut events);
+        parser.take(&mut events);
         for event in events.drain(..) {
             match event {
-                Event::Start(tag) => self.start(rules, tally, tag),
+                Event::Start(mut tag) => {
+                    let shape = tag_shape(self.window.get(tag.start..tag.end), 1);
+                    tag.name_end = shape.map_or(tag.end, |shape| tag.start + shape.name_end);
+                    self.start(rules, tally, tag);
+                }
                 Event::End { of, start } => {
                     self.end(rules, tally, of, start);
                     self.leave(of);
@@ -306,16 +343,14 @@ impl Gate {
     }
 
     fn start(&mut self, rules: &GateRules<'_>, tally: &mut Tally, tag: Tag) {
-        let text = self.window.get(tag.start..tag.end);
-        let name_end = tag_shape(text, 1).map_or(tag.end, |shape| tag.start + shape.name_end);
         let mut buffer = [0; MAX_NAME];
-        let qualified = lower(self.window.get(tag.start + 1..name_end), &mut buffer).to_vec();
-        let colon = memchr::memrchr(b':', &qualified).filter(|_| self.xml).map_or(0, |colon| colon + 1);
-        let name = qualified.get(colon..).unwrap_or_default().to_vec();
-        self.place_guard(rules, &tag, &name);
-        let foreign = tag.foreign || (self.xml && !matches!(&*name, b"script" | b"style"));
-        let element = Element { tag: &tag, name: &name, name_end, foreign, xml: self.xml };
-        match &*name {
+        let qualified = lower(self.window.get(tag.start + 1..tag.name_end), &mut buffer);
+        let colon = memchr::memrchr(b':', qualified).filter(|_| self.xml).map_or(0, |colon| colon + 1);
+        let name = qualified.get(colon..).unwrap_or_default();
+        self.place_guard(rules, &tag, name);
+        let foreign = tag.foreign || (self.xml && !matches!(name, b"script" | b"style"));
+        let element = Element { tag: &tag, name, foreign, xml: self.xml };
+        match name {
             b"html" => {
                 let language = element.value(&self.window, "lang").or_else(|| element.value(&self.window, "xml:lang"));
                 self.language = language.as_deref().and_then(language_tag).unwrap_or_default();
@@ -327,20 +362,19 @@ impl Gate {
             }
             _ => {}
         }
-        let script = (*name == *b"script").then(|| element.script_kind(&self.window));
-        let language = if self.language.is_empty() { rules.language.to_owned() } else { self.language.clone() };
+        let script = (name == b"script").then(|| element.script_kind(&self.window));
         let mut inspector = Inspector {
             rules,
             tally,
             addresses: &self.addresses,
-            language: &language,
+            language: if self.language.is_empty() { rules.language } else { &self.language },
             depth: self.depth,
             denied: Denied::default(),
         };
         element.inspect(&mut self.window, &mut inspector, script);
         let denied = inspector.denied;
         self.denied.add(&denied);
-        let content = match (&*name, script) {
+        let content = match (name, script) {
             (b"script", Some(kind @ (ScriptKind::Code | ScriptKind::ImportMap | ScriptKind::SpeculationRules))) => {
                 Some(Content::Script(kind))
             }
@@ -348,7 +382,7 @@ impl Gate {
             (b"noscript" | b"noembed" | b"noframes" | b"xmp", _) if !tag.foreign && !self.xml => Some(Content::Markup),
             _ => None,
         };
-        self.enter(&tag, &name, qualified);
+        self.enter(&tag, name, qualified);
         let closed = self.xml && tag.self_closing;
         if let Some(content) = content.filter(|_| !closed) {
             self.held.push(Held { tag, content });
@@ -356,7 +390,7 @@ impl Gate {
     }
 
     /// How what follows the start tag is read.
-    fn enter(&mut self, tag: &Tag, name: &[u8], qualified: Vec<u8>) {
+    fn enter(&mut self, tag: &Tag, name: &[u8], qualified: &[u8]) {
         if let Mode::Foreign { order, .. } = &mut self.mode {
             order.start(tag, name);
         }
@@ -364,25 +398,18 @@ impl Gate {
             return;
         }
         let foreign = matches!(name, b"svg" | b"math");
-        let text = matches!(
-            name,
-            b"script" | b"style" | b"title" | b"textarea" | b"iframe" | b"xmp" | b"noembed" | b"noframes" | b"noscript"
-        );
         if self.xml {
-            // XML has no elements of a special kind, so the parser must not take them for such.
-            if foreign || text || name == b"plaintext" {
-                self.parser = TagParser::new();
-            }
+            // XML has no elements of a special kind; scripts and styles are only read as a whole.
             if matches!(name, b"script" | b"style") && !tag.self_closing {
-                self.mode = Mode::Text { name: qualified, of: tag.start };
+                self.mode = Mode::Text { name: qualified.to_vec(), of: tag.start };
             }
         } else if foreign && tag.self_closing {
             // Nothing is inside, but lol_html reads on as if there were.
-            self.parser = TagParser::new();
+            self.parser = None;
         } else if foreign {
-            self.mode = Mode::Foreign { name: qualified, of: tag.start, order: Order::default() };
-        } else if text {
-            self.mode = Mode::Text { name: qualified, of: tag.start };
+            self.mode = Mode::Foreign { name: qualified.to_vec(), of: tag.start, order: Order::default() };
+        } else if is_text(name) {
+            self.mode = Mode::Text { name: qualified.to_vec(), of: tag.start };
         } else if name == b"plaintext" {
             self.mode = Mode::All;
         }
@@ -414,18 +441,15 @@ impl Gate {
     fn settle(&mut self, rules: &GateRules<'_>, tally: &mut Tally, held: Held, end: usize) {
         let content = held.tag.end..end;
         let text = self.window.get(content.clone()).to_vec();
-        let language = if self.language.is_empty() { rules.language.to_owned() } else { self.language.clone() };
         let mut inspector = Inspector {
             rules,
             tally,
             addresses: &self.addresses,
-            language: &language,
+            language: if self.language.is_empty() { rules.language } else { &self.language },
             depth: self.depth,
             denied: Denied::default(),
         };
-        let shape = tag_shape(self.window.get(held.tag.start..held.tag.end), 1);
-        let name_end = held.tag.start + shape.map_or(1, |shape| shape.name_end);
-        let element = Element { tag: &held.tag, name: b"", name_end, foreign: held.tag.foreign, xml: self.xml };
+        let element = Element { tag: &held.tag, name: b"", foreign: held.tag.foreign, xml: self.xml };
         let replacement = match held.content {
             Content::Script(ScriptKind::ImportMap) => disarm_import_map(&mut inspector, &text),
             Content::Script(kind) => {
@@ -498,6 +522,24 @@ fn insertions(before: &[u8], after: &[u8], word: &[u8]) -> Vec<usize> {
         }
     }
     places
+}
+
+/// The end tag of an element whose content is text.
+struct EndTag {
+    place: Range<usize>,
+}
+
+/// There is no such end tag yet: what may be the beginning of one is at `upto`.
+struct Unfinished {
+    upto: usize,
+}
+
+/// Elements of HTML whose content is text, in which nothing but their own end tag is read.
+fn is_text(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"script" | b"style" | b"title" | b"textarea" | b"iframe" | b"xmp" | b"noembed" | b"noframes" | b"noscript"
+    )
 }
 
 /// A language tag that may stand in an address (RFC 5646, section 2.1).

@@ -5,6 +5,8 @@
 //! What it stops at goes to the parser. A property test holds that a page comes out the same when everything goes
 //! there.
 
+use std::ops::Range;
+
 /// Longest name of an element or attribute that is told apart.
 pub(super) const MAX_NAME: usize = 24;
 
@@ -78,10 +80,10 @@ impl Scanner {
                     },
                     Some(_) => (self.state, position) = (State::Bogus, start + 2),
                 },
-                Some(letter) if letter.is_ascii_alphabetic() => match tag_shape(text, start + 1) {
+                Some(letter) if letter.is_ascii_alphabetic() => match may_matter(text, start + 1) {
                     None => return Found::Settled(start),
-                    Some(shape) if every || shape.matters => return Found::Tag { start, end: shape.end },
-                    Some(shape) => position = shape.end,
+                    Some((shape, matters)) if every || matters => return Found::Tag { start, end: shape.end },
+                    Some((shape, _)) => position = shape.end,
                 },
                 Some(_) => position = start + 1,
             }
@@ -141,30 +143,48 @@ pub(super) struct TagShape {
     pub name_end: usize,
     /// Behind `>`.
     pub end: usize,
-    /// Whether the element or one of its attributes could make a browser contact somebody, or changes how what follows
-    /// is read.
-    matters: bool,
+    pub self_closing: bool,
 }
 
-/// The shape of the tag whose name begins at `name`; `None` if it has not ended yet (HTML Standard, sections 13.2.5.8 and
-/// 13.2.5.32 to 40).
+/// The shape of the tag whose name begins at `name`; `None` if it has not ended yet.
 pub(super) fn tag_shape(text: &[u8], name: usize) -> Option<TagShape> {
+    walk(text, name, |_, _| {})
+}
+
+/// The shape of a start tag, and whether the element or one of its attributes could make a browser contact somebody, or
+/// changes how what follows is read.
+fn may_matter(text: &[u8], name: usize) -> Option<(TagShape, bool)> {
+    let mut matters = false;
+    let shape = walk(text, name, |attribute, value| {
+        let bytes = |place: Range<usize>| text.get(place).unwrap_or_default();
+        matters |= attribute_matters(bytes(attribute), || bytes(value.unwrap_or_default()));
+    })?;
+    Some((shape, matters || element_matters(text.get(name..shape.name_end)?)))
+}
+
+/// Goes through the tag whose name begins at `name`, and calls `attribute` with the places of each name and value;
+/// `None` if the tag has not ended yet (HTML Standard, sections 13.2.5.8 and 13.2.5.32 to 40).
+pub(super) fn walk(
+    text: &[u8],
+    name: usize,
+    mut attribute: impl FnMut(Range<usize>, Option<Range<usize>>),
+) -> Option<TagShape> {
     let ends_name = |b: &u8| b.is_ascii_whitespace() || matches!(b, b'/' | b'>');
     let name_end = name + text.get(name..)?.iter().position(ends_name)?;
-    let mut matters = element_matters(text.get(name..name_end)?);
     let mut at = name_end;
     loop {
-        at += text.get(at..)?.iter().position(|b| !b.is_ascii_whitespace() && *b != b'/')?;
+        let skipped = text.get(at..)?.iter().position(|b| !b.is_ascii_whitespace() && *b != b'/')?;
+        at += skipped;
         if text.get(at) == Some(&b'>') {
-            return Some(TagShape { name_end, end: at + 1, matters });
+            let self_closing = skipped > 0 && text.get(at - 1) == Some(&b'/');
+            return Some(TagShape { name_end, end: at + 1, self_closing });
         }
         // A `=` where a name begins belongs to the name.
         let ends = |b: &u8| b.is_ascii_whitespace() || matches!(b, b'/' | b'>' | b'=');
-        let attribute_end = at + 1 + text.get(at + 1..)?.iter().position(ends)?;
-        let attribute = text.get(at..attribute_end)?;
-        at = attribute_end + text.get(attribute_end..)?.iter().position(|b| !b.is_ascii_whitespace())?;
+        let own_name = at..at + 1 + text.get(at + 1..)?.iter().position(ends)?;
+        at = own_name.end + text.get(own_name.end..)?.iter().position(|b| !b.is_ascii_whitespace())?;
         if text.get(at) != Some(&b'=') {
-            matters |= attribute_matters(attribute, b"");
+            attribute(own_name, None);
             continue;
         }
         at += 1 + text.get(at + 1..)?.iter().position(|b| !b.is_ascii_whitespace())?;
@@ -173,7 +193,7 @@ pub(super) fn tag_shape(text: &[u8], name: usize) -> Option<TagShape> {
             quote @ (b'"' | b'\'') => (at + 1, at + 1 + memchr::memchr(*quote, text.get(at + 1..)?)?),
             _ => (at, at + text.get(at..)?.iter().position(|b| b.is_ascii_whitespace() || *b == b'>')?),
         };
-        matters |= attribute_matters(attribute, text.get(start..end)?);
+        attribute(own_name, Some(start..end));
         at = end + usize::from(start > at);
     }
 }
@@ -206,10 +226,10 @@ fn element_matters(name: &[u8]) -> bool {
     )
 }
 
-fn attribute_matters(name: &[u8], value: &[u8]) -> bool {
+fn attribute_matters<'t>(name: &[u8], value: impl FnOnce() -> &'t [u8]) -> bool {
     match name.len() {
         // Without one of these, CSS names no address.
-        5 => name.eq_ignore_ascii_case(b"style") && value.iter().any(|b| matches!(b, b'(' | b'\\' | b'&')),
+        5 => name.eq_ignore_ascii_case(b"style") && value().iter().any(|b| matches!(b, b'(' | b'\\' | b'&')),
         4 => name.eq_ignore_ascii_case(b"ping"),
         10 => name.eq_ignore_ascii_case(b"background") || name.eq_ignore_ascii_case(b"formaction"),
         _ => false,

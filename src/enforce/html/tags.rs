@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use lol_html::send::{Element, HtmlRewriter, Settings};
 use lol_html::{OutputSink, element};
 
-use super::scan::{MAX_NAME, lower};
+use super::scan::{MAX_NAME, lower, walk};
 
 const HTML_NAMESPACE: &str = "http://www.w3.org/1999/xhtml";
 
 /// A start tag. All places count bytes from the beginning of the page.
 pub(super) struct Tag {
     pub start: usize,
+    pub name_end: usize,
     /// Behind `>`.
     pub end: usize,
     pub attributes: Vec<Attribute>,
@@ -22,6 +23,17 @@ pub(super) struct Tag {
 }
 
 impl Tag {
+    /// Reads `text`, a start tag of HTML that begins at `start` of the page; `None` if it is not whole.
+    pub(super) fn read(text: &[u8], start: usize) -> Option<Tag> {
+        let shift = |range: Range<usize>| range.start + start..range.end + start;
+        let mut attributes = Vec::new();
+        let shape = walk(text, 1, |name, value| {
+            attributes.push(Attribute { name: shift(name), value: value.map(shift) });
+        })?;
+        let (name_end, end) = (start + shape.name_end, start + shape.end);
+        Some(Tag { start, name_end, end, attributes, foreign: false, self_closing: shape.self_closing })
+    }
+
     /// Where it is, without its attributes.
     pub(super) fn place(&self) -> Tag {
         Tag { attributes: Vec::new(), ..*self }
@@ -157,7 +169,8 @@ fn read_element(element: &mut Element<'_, '_>, events: &Events) -> lol_html::Han
             Ok(())
         }));
     }
-    let tag = Tag { start: place.start, end: place.end, attributes, foreign, self_closing };
+    // Where the name ends, only the page's own bytes say: this one is decoded.
+    let tag = Tag { start: place.start, name_end: place.start, end: place.end, attributes, foreign, self_closing };
     events.with(|queue| queue.events.push(Event::Start(tag)));
     Ok(())
 }

@@ -9,13 +9,15 @@ pub(super) struct Window {
     /// Place of the first of `bytes`.
     base: usize,
     edits: Vec<Edit>,
+    /// What the edits put in, one after the other.
+    texts: Vec<u8>,
     changed: bool,
 }
 
-/// Some bytes of the page, and what stands there instead.
+/// Some bytes of the page, and where in the texts is what stands there instead.
 struct Edit {
     place: Range<usize>,
-    text: Vec<u8>,
+    text: Range<usize>,
 }
 
 impl Window {
@@ -52,13 +54,15 @@ impl Window {
     }
 
     /// Writes `text` in place of the bytes at `place`.
-    pub(super) fn replace(&mut self, place: Range<usize>, text: Vec<u8>) {
+    pub(super) fn replace(&mut self, place: Range<usize>, text: impl AsRef<[u8]>) {
         self.changed = true;
-        self.edits.push(Edit { place, text });
+        let start = self.texts.len();
+        self.texts.extend_from_slice(text.as_ref());
+        self.edits.push(Edit { place, text: start..self.texts.len() });
     }
 
-    pub(super) fn insert(&mut self, place: usize, text: impl Into<Vec<u8>>) {
-        self.replace(place..place, text.into());
+    pub(super) fn insert(&mut self, place: usize, text: impl AsRef<[u8]>) {
+        self.replace(place..place, text);
     }
 
     /// Whether anything was ever edited.
@@ -76,10 +80,13 @@ impl Window {
         for Edit { place, text } in self.edits.drain(..due) {
             let start = written.saturating_sub(self.base);
             output.extend_from_slice(self.bytes.get(start..place.start.saturating_sub(self.base)).unwrap_or_default());
-            output.extend_from_slice(&text);
+            output.extend_from_slice(self.texts.get(text).unwrap_or_default());
             written = place.end.max(written);
         }
         output.extend_from_slice(self.bytes.get(written.saturating_sub(self.base)..length).unwrap_or_default());
+        if self.edits.is_empty() {
+            self.texts.clear();
+        }
         self.bytes.drain(..length);
         self.base += length;
     }
