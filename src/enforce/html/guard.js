@@ -66,6 +66,8 @@
   }
   const PARKED = "data-consentry";
   const ours = new WeakSet();
+  // Given a mere string by a script: under Trusted Types no more than that may be given back.
+  const texts = new WeakSet();
   // The element of an attribute map or of an animated string; the shadow root of an element.
   const related = new WeakMap();
 
@@ -109,6 +111,7 @@
       else element.removeAttribute(name);
       element.setAttribute(PARKED + "-" + name, value);
       ours.add(element);
+      if (value.match) texts.add(element);
       setTimeout(() => element.dispatchEvent(new Event("error")));
       if (kind === "script" && element.type !== "text/plain") {
         element.setAttribute(PARKED + "-type", element.type);
@@ -154,9 +157,9 @@
       return `<${kind}${parked ? ` ${PARKED}="${namesOf(parked)}"` : ""}${list}`;
     });
   // Made before any other script could take the name.
-  const policy = quietly(() => trustedTypes.createPolicy("consentry", { createHTML: String, createScriptURL: String }));
-  const trusted = (kind, text) => (policy ? policy[kind](text) : text);
-  const guarded = (text) => String(text).includes(tag.getAttribute("src")) ? text : trusted("createHTML",
+  const kinds = { createHTML: String, createScriptURL: String };
+  const policy = quietly(() => trustedTypes.createPolicy("consentry", kinds)) || kinds;
+  const guarded = (text) => String(text).includes(tag.getAttribute("src")) ? text : policy.createHTML(
     siftMarkup(`${text}`).replace(/^(\s*<!doctype[^>]*>)?/i, (start) => start +
       (tag.previousElementSibling.outerHTML + tag.outerHTML).replace(/nonce=""/g, `nonce="${tag.nonce}"`)));
 
@@ -197,7 +200,8 @@
     });
     wrap("Navigator", "sendBeacon", refuse(() => true));
     wrap("window", "open fetchLater", refuse(() => null), enter);
-    wrap("window", "WebSocket", redirect("wss:localhost:1"));
+    // To port 1 no browser connects.
+    wrap("window", "WebSocket", redirect("wss:0:1"));
     wrap("window", "EventSource WebTransport Audio", redirect(blocked));
     wrap("Worklet", "addModule", refuse(async () => {}));
     window.navigation?.addEventListener("navigate", (event) => {
@@ -292,7 +296,7 @@
       // No data may become code.
       if (!attributes[element.localName]?.includes(real) || !/^http/.test(resolve(value).protocol)) continue;
       element.setAttributeNS(/:/.test(real) ? "http://www.w3.org/1999/xlink" : null, real,
-        trusted("createScriptURL", value));
+        texts.has(element) ? value : policy.createScriptURL(value));
       // These look at once only.
       if (real === "imagesrcset") element.replaceWith(element);
       if (element.parentNode?.networkState > 2) element.parentNode.load();
@@ -341,7 +345,7 @@
     }
     for (const name of stubs) if (self[name] === pass) delete self[name];
     restore();
-    document.dispatchEvent(new CustomEvent("consentry:change", { detail: { purposes: tag.dataset.granted.split(" ") } }));
+    document.dispatchEvent(new CustomEvent("consentry:change", { detail: { purposes: namesOf(granted).split(" ") } }));
   };
   const heed = async (url, read) => {
     const [, name] = url.split(location.origin + rules.prefix + "/");
