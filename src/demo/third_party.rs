@@ -92,7 +92,7 @@ impl Default for ThirdParties {
                 vec![File::script("/ads.js", ads)],
             ),
             ThirdParty {
-                // Kept in a frame, too (RFC 6265bis, section 5.7): hosts below `localhost` count as secure.
+                // Only so do browsers keep it in a frame of another site; hosts below `localhost` count as secure.
                 cookie: Some("ltube_viewer=1042; Path=/; Max-Age=63072000; SameSite=None; Secure"),
                 ..party("video.lantern-tube.localhost", "a video in a frame", "preferences", vec![video])
             },
