@@ -79,11 +79,13 @@ function requestRow(name, kind, status, consentry, outcome, stopped) {
 
 // A script or an image does not tell the header fields it came with, so they are asked for once more, without a body.
 async function loaded(path, kind, outcome) {
-  const [timing] = performance.getEntriesByName(new URL(path, location).href);
+  const entries = performance.getEntriesByName(new URL(path, location).href);
+  const timing = entries.find((entry) => entry.initiatorType !== "fetch");
   const asked = await fetch(path, { method: "HEAD", cache: "no-store" });
-  const held = document.querySelector(`[data-consentry-src="${path}"]`);
   const verdict = asked.headers.get("X-Consentry");
-  return requestRow(path, kind, timing && timing.responseStatus, verdict, held ? "parked: never asked for" : outcome(), held || verdict);
+  const held = document.querySelector(`[data-consentry-src="${path}"]`);
+  const stopped = held ? "parked: never asked for" : verdict && "came before, would not come now";
+  return requestRow(path, kind, timing && timing.responseStatus, verdict, stopped || outcome(), stopped);
 }
 
 async function sent(path, options) {
