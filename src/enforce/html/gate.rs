@@ -102,7 +102,8 @@ pub struct Gate {
     /// From the outside inwards: in SVG, scripts may stand in scripts.
     held: Vec<Held>,
     addresses: Addresses,
-    language: String,
+    /// What the page says it is written in.
+    language: Option<String>,
     guard_due: bool,
     xml: bool,
     depth: usize,
@@ -122,7 +123,7 @@ impl Gate {
             patience: 0,
             held: Vec::new(),
             addresses: Addresses::default(),
-            language: String::new(),
+            language: None,
             guard_due: true,
             xml,
             depth: 0,
@@ -353,7 +354,7 @@ impl Gate {
         match name {
             b"html" => {
                 let language = element.value(&self.window, "lang").or_else(|| element.value(&self.window, "xml:lang"));
-                self.language = language.as_deref().and_then(language_tag).unwrap_or_default();
+                self.language = language.as_deref().and_then(language_tag);
             }
             b"base" => {
                 if let Some(href) = element.value(&self.window, "href") {
@@ -367,7 +368,7 @@ impl Gate {
             rules,
             tally,
             addresses: &self.addresses,
-            language: if self.language.is_empty() { rules.language } else { &self.language },
+            language: self.language.as_deref().unwrap_or(rules.language),
             depth: self.depth,
             denied: Denied::default(),
         };
@@ -445,7 +446,7 @@ impl Gate {
             rules,
             tally,
             addresses: &self.addresses,
-            language: if self.language.is_empty() { rules.language } else { &self.language },
+            language: self.language.as_deref().unwrap_or(rules.language),
             depth: self.depth,
             denied: Denied::default(),
         };
