@@ -15,6 +15,7 @@ mod gate;
 mod guard;
 mod header;
 mod inspector;
+mod marks;
 mod rules;
 mod scan;
 mod script;

@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use super::marks::Marks;
+
 /// Longest name of an element or attribute that is told apart.
 pub(super) const MAX_NAME: usize = 24;
 
@@ -61,9 +63,7 @@ impl Scanner {
                 },
             }
             self.state = State::Data;
-            let rest = text.get(position..).unwrap_or_default();
-            let Some(open) = memchr::memchr(b'<', rest) else { return Found::Settled(text.len()) };
-            let start = position + open;
+            let start = if every { next_open(text, position) } else { skip_plain(text, position) };
             match text.get(start + 1) {
                 None => return Found::Settled(start),
                 Some(b'!') => match self.enter_declaration(text, start) {
@@ -137,6 +137,59 @@ fn comment_end(text: &[u8], xml: bool) -> Option<usize> {
     }
 }
 
+/// The next `<` at or after `position`, or the end of `text`.
+fn next_open(text: &[u8], position: usize) -> usize {
+    let open = memchr::memchr(b'<', text.get(position..).unwrap_or_default());
+    open.map_or(text.len(), |open| position + open)
+}
+
+/// Steps over text, and over tags that do not matter and are spelled as nearly all are. Where it ends, [`walk`] has to
+/// look closer.
+fn skip_plain(text: &[u8], position: usize) -> usize {
+    let mut marks = Marks::new(text, position);
+    while let Some((start, mark)) = marks.next() {
+        if mark == b'<' && skip_plain_tag(text, start, &mut marks).is_none() {
+            return start;
+        }
+    }
+    text.len()
+}
+
+/// Steps over the tag at `start`, if it is plain: quotes only around whole values, and every value in quotes.
+#[inline]
+fn skip_plain_tag(text: &[u8], start: usize, marks: &mut Marks<'_>) -> Option<()> {
+    let (mut at, mut mark) = marks.next()?;
+    let mut between = text.get(start + 1..at)?;
+    if let [b'/', name @ ..] = between {
+        return (mark == b'>' && name.first()?.is_ascii_alphabetic()).then_some(());
+    }
+    let length = between.iter().position(|b| !b.is_ascii_alphanumeric()).unwrap_or(between.len());
+    let (name, rest) = between.split_at_checked(length)?;
+    if !name.first()?.is_ascii_alphabetic() || element_matters(name) {
+        return None;
+    }
+    between = rest;
+    loop {
+        match mark {
+            b'>' => return matches!(between, b"" | b"/" | b" /").then_some(()),
+            b'<' => return None,
+            _ => {}
+        }
+        let [space, name @ .., b'='] = between else { return None };
+        let name = if space.is_ascii_whitespace() { name.trim_ascii_start() } else { return None };
+        let (end, _) = marks.find(|(_, closing)| *closing == mark)?;
+        let odd = |b: &u8| b.is_ascii_whitespace() || matches!(b, b'/' | b'=');
+        if name.is_empty()
+            || name.iter().any(odd)
+            || attribute_matters(name, || text.get(at + 1..end).unwrap_or_default())
+        {
+            return None;
+        }
+        (at, mark) = marks.next()?;
+        between = text.get(end + 1..at)?;
+    }
+}
+
 /// What can be said of a tag without parsing it.
 #[derive(Clone, Copy)]
 pub(super) struct TagShape {
@@ -159,7 +212,11 @@ fn may_matter(text: &[u8], name: usize) -> Option<(TagShape, bool)> {
         let bytes = |place: Range<usize>| text.get(place).unwrap_or_default();
         matters |= attribute_matters(bytes(attribute), || bytes(value.unwrap_or_default()));
     })?;
-    Some((shape, matters || element_matters(text.get(name..shape.name_end)?)))
+    let qualified = text.get(name..shape.name_end)?;
+    // XML may call elements by a prefix.
+    let local =
+        memchr::memrchr(b':', qualified).map_or(qualified, |colon| qualified.get(colon + 1..).unwrap_or_default());
+    Some((shape, matters || element_matters(local)))
 }
 
 /// Goes through the tag whose name begins at `name`, and calls `attribute` with the places of each name and value;
@@ -206,24 +263,59 @@ pub(super) fn lower<'b>(name: &[u8], buffer: &'b mut [u8; MAX_NAME]) -> &'b [u8]
     buffer
 }
 
-fn element_matters(name: &[u8]) -> bool {
-    let mut buffer = [0; MAX_NAME];
-    let mut name = lower(name, &mut buffer);
-    // XML may call them by a prefix.
-    if let Some(colon) = memchr::memrchr(b':', name) {
-        name = name.get(colon + 1..).unwrap_or_default();
+/// Elements that change how what follows is read, say how addresses are read or in which language, or name an address.
+const ELEMENTS: [&[u8]; 33] = [
+    b"script",
+    b"style",
+    b"title",
+    b"textarea",
+    b"iframe",
+    b"xmp",
+    b"noembed",
+    b"noframes",
+    b"noscript",
+    b"plaintext",
+    b"svg",
+    b"math",
+    b"base",
+    b"html",
+    b"meta",
+    b"link",
+    b"img",
+    b"image",
+    b"source",
+    b"video",
+    b"audio",
+    b"track",
+    b"frame",
+    b"object",
+    b"embed",
+    b"form",
+    b"input",
+    b"bgsound",
+    b"portal",
+    b"use",
+    b"feimage",
+    b"animate",
+    b"set",
+];
+
+/// By the length of a name: which letters those elements begin with.
+const BEGINNINGS: [u32; MAX_NAME] = {
+    let mut letters = [0; MAX_NAME];
+    let mut at = 0;
+    while at < ELEMENTS.len() {
+        let name = ELEMENTS[at];
+        letters[name.len()] |= 1 << (name[0] - b'a');
+        at += 1;
     }
-    matches!(
-        name,
-        // Changes how what follows is read.
-        b"script" | b"style" | b"title" | b"textarea" | b"iframe" | b"xmp" | b"noembed" | b"noframes" | b"noscript"
-            | b"plaintext" | b"svg" | b"math"
-            // Says how addresses are read, or in which language.
-            | b"base" | b"html" | b"meta"
-            // Names an address.
-            | b"link" | b"img" | b"image" | b"source" | b"video" | b"audio" | b"track" | b"frame" | b"object"
-            | b"embed" | b"form" | b"input" | b"bgsound" | b"portal" | b"use" | b"feimage" | b"animate" | b"set"
-    )
+    letters
+};
+
+fn element_matters(name: &[u8]) -> bool {
+    let first = name.first().map_or(0, |first| first.to_ascii_lowercase().wrapping_sub(b'a'));
+    let letters = BEGINNINGS.get(name.len()).copied().unwrap_or(0);
+    first < 26 && letters >> first & 1 == 1 && ELEMENTS.iter().any(|element| element.eq_ignore_ascii_case(name))
 }
 
 fn attribute_matters<'t>(name: &[u8], value: impl FnOnce() -> &'t [u8]) -> bool {
@@ -233,5 +325,62 @@ fn attribute_matters<'t>(name: &[u8], value: impl FnOnce() -> &'t [u8]) -> bool 
         4 => name.eq_ignore_ascii_case(b"ping"),
         10 => name.eq_ignore_ascii_case(b"background") || name.eq_ignore_ascii_case(b"formaction"),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// All that the scanner comes to.
+    fn found(text: &[u8], xml: bool, every: bool) -> Vec<Found> {
+        let (mut scanner, mut position) = (Scanner::new(xml), 0);
+        let step = || match scanner.next(text, position, every) {
+            found @ Found::Tag { end, .. } => {
+                position = end;
+                Some(found)
+            }
+            Found::Settled(_) => None,
+        };
+        std::iter::from_fn(step).collect()
+    }
+
+    /// Spellings that are plain, nearly plain, and not at all.
+    fn markup() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            Just("<a class=\"b\" href='c'>".to_owned()),
+            Just("<a  b=\">\">".to_owned()),
+            Just("<p\n\tclass=\"x\"\n>".to_owned()),
+            Just("<br />".to_owned()),
+            Just("</a>".to_owned()),
+            Just("<img ".to_owned()),
+            Just("<x-img".to_owned()),
+            Just("<Style".to_owned()),
+            Just(" style=\"a(b\"".to_owned()),
+            Just(" PING='".to_owned()),
+            Just("ping=b".to_owned()),
+            Just(" src=\"/x\"".to_owned()),
+            Just("<!--".to_owned()),
+            Just("-->".to_owned()),
+            "[<>\"'=/ a!?-]{1,3}",
+        ];
+        proptest::collection::vec(piece, 0..16).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn what_is_stepped_over_does_not_matter(text in markup(), xml: bool) {
+            let text = text.as_bytes();
+            let matters = |found: &Found| match found {
+                Found::Tag { start, .. } => may_matter(text, start + 1).is_some_and(|(_, matters)| matters),
+                Found::Settled(_) => false,
+            };
+            let all: Vec<_> = found(text, xml, true).into_iter().filter(matters).collect();
+            prop_assert_eq!(found(text, xml, false), all);
+        }
     }
 }
