@@ -1,11 +1,13 @@
 //! The Lantern shop: a sample site that tracks all it can, for `consentry demo` to stand in front of.
 //!
 //! It knows nothing of consent. Every page sets cookies of each purpose, loads tracking scripts and reports to tracking
-//! endpoints, and says what of all that came back to it. Pages and scripts are in `demo/`, the trackers in
-//! [`tracker`]. Hosts of third parties are only named in header fields, never in a page, and a browser that might
-//! follow one is not told: whatever is granted, the demonstration stays on this machine.
+//! endpoints, and says what of all that came back to it. Pages and scripts are in `demo/`, its own trackers in
+//! [`tracker`], those at hosts of others in [`third_party`]. These hosts are made up, and the shop answers for them. Real
+//! ones are only named in header fields, never in a page, and a browser that might follow one is not told: whatever is
+//! granted, the demonstration stays on this machine.
 
 mod html;
+mod third_party;
 mod tracker;
 mod visit;
 
@@ -22,6 +24,7 @@ use pingora::protocols::http::ServerSession;
 use tokio::sync::watch;
 
 use self::html::{escape, escape_query, render};
+use self::third_party::{Answer, ThirdParties, ThirdParty};
 use self::tracker::Trackers;
 use self::visit::Visit;
 use crate::config::{self, Loaded};
@@ -62,9 +65,10 @@ impl Shop {
         let Bound { listener, address } = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = watch::channel(false);
+        let keeper = Shopkeeper::new(address.port());
         let serve = async move {
             match tokio::net::TcpListener::from_std(listener) {
-                Ok(listener) => serve_http(listener, Shopkeeper::default(), stopped).await,
+                Ok(listener) => serve_http(listener, keeper, stopped).await,
                 Err(error) => log::error!("the shop's listener cannot be used: {error}"),
             }
         };
@@ -144,10 +148,12 @@ const PRODUCTS: [Product; 4] = [
     },
 ];
 
-/// Answers what is asked of the shop.
-#[derive(Default)]
+/// Answers what is asked of the shop, and of the third parties that it plays.
 struct Shopkeeper {
+    /// Where it listens, which is where its pages look for third parties.
+    port: u16,
     trackers: Trackers,
+    third_parties: ThirdParties,
 }
 
 #[async_trait]
@@ -167,31 +173,67 @@ impl ServeHttp for Shopkeeper {
 }
 
 impl Shopkeeper {
+    fn new(port: u16) -> Self {
+        Shopkeeper { port, trackers: Trackers::default(), third_parties: ThirdParties::default() }
+    }
+
     fn answer(&self, visit: &Visit) -> Response<Vec<u8>> {
+        if let Some(party) = self.third_parties.at(&visit.host) {
+            return self.answer_for(party, visit);
+        }
         if let Some(endpoint) = self.trackers.at(&visit.path) {
             return content(endpoint.content_type, endpoint.answer(!visit.is_head));
         }
         let path: Vec<&str> = visit.path.split('/').skip(1).collect();
-        if visit.is_read { self.read(visit, &path) } else { change(visit, &path) }
+        if visit.is_read { self.read(visit, &path) } else { self.change(visit, &path) }
+    }
+
+    fn answer_for(&self, party: &ThirdParty, visit: &Visit) -> Response<Vec<u8>> {
+        let Answer { content_type, body, cookie } = party.answer(&visit.path, self.port, !visit.is_head);
+        let mut answer = content(content_type, body);
+        if let Some(cookie) = cookie {
+            set(&mut answer, SET_COOKIE, cookie);
+        }
+        answer
     }
 
     fn read(&self, visit: &Visit, path: &[&str]) -> Response<Vec<u8>> {
         match path {
-            [""] => front(visit),
-            ["product", slug] => product(visit, slug),
-            ["cart"] => cart(visit),
-            ["login"] => login(visit),
+            [""] => self.front(visit),
+            ["product", slug] => self.product(visit, slug),
+            ["cart"] => self.cart(visit),
+            ["login"] => self.login(visit),
             ["s", token] => {
-                page(visit, "A shared wish list", include_str!("demo/share.html"), &[("token", &escape(token))])
+                self.page(visit, "A shared wish list", include_str!("demo/share.html"), &[("token", &escape(token))])
             }
             ["s", _, "wish-list.txt"] => wish_list(),
-            ["out"] => out(visit),
+            ["out"] => self.out(visit),
             ["tracker-log"] => self.tracker_log(visit),
+            ["third-parties.json"] => content("application/json", self.third_parties.counts().into_bytes()),
             ["shop.css"] => content("text/css", include_bytes!("demo/shop.css").to_vec()),
             ["shop.js"] => content("text/javascript", include_bytes!("demo/shop.js").to_vec()),
             ["art.svg"] => content("image/svg+xml", include_bytes!("demo/art.svg").to_vec()),
             ["favicon.svg" | "favicon.ico"] => content("image/svg+xml", include_bytes!("demo/favicon.svg").to_vec()),
-            _ => missing(visit),
+            _ => self.missing(visit),
+        }
+    }
+
+    /// Does what a form asks for, and sends the browser on, so that loading the page again does not do it again.
+    fn change(&self, visit: &Visit, path: &[&str]) -> Response<Vec<u8>> {
+        match path {
+            ["cart"] => {
+                let items = if visit.field("empty").is_some() { 0 } else { visit.cart_items().saturating_add(1) };
+                see_other("/cart", &cart_cookie(items))
+            }
+            ["login"] if visit.field("do") == Some("out") => {
+                see_other("/login", "session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax")
+            }
+            ["login"] => see_other("/login", &session_cookie(&format!("member-{}", unix_time()))),
+            ["theme"] => {
+                let theme = visit::theme(visit.field("theme"));
+                see_other(visit.back(), &theme_cookie(theme))
+            }
+            _ => self.missing(visit),
         }
     }
 
@@ -199,94 +241,103 @@ impl Shopkeeper {
         let values = [
             ("theme", visit.theme()),
             ("rows", &*self.trackers.rows()),
-            ("total", &*self.trackers.total().to_string()),
+            ("third_parties", &*self.third_parties.rows()),
+            ("total", &*(self.trackers.total() + self.third_parties.total()).to_string()),
         ];
         content(HTML, render(include_str!("demo/tracker-log.html"), &values).into_bytes())
     }
-}
 
-/// Does what a form asks for, and sends the browser on, so that loading the page again does not do it again.
-fn change(visit: &Visit, path: &[&str]) -> Response<Vec<u8>> {
-    match path {
-        ["cart"] => {
-            let items = if visit.field("empty").is_some() { 0 } else { visit.cart_items().saturating_add(1) };
-            see_other("/cart", &cart_cookie(items))
-        }
-        ["login"] if visit.field("do") == Some("out") => {
-            see_other("/login", "session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax")
-        }
-        ["login"] => see_other("/login", &session_cookie(&format!("member-{}", unix_time()))),
-        ["theme"] => {
-            let theme = visit::theme(visit.field("theme"));
-            see_other(visit.back(), &theme_cookie(theme))
-        }
-        _ => missing(visit),
+    fn front(&self, visit: &Visit) -> Response<Vec<u8>> {
+        let card = |product: &Product| {
+            let values = [("slug", product.slug), ("name", product.name), ("price", product.price)];
+            render(include_str!("demo/card.html"), &values)
+        };
+        let products: String = PRODUCTS.iter().map(card).collect();
+        // Without Consentry there is nobody to take an answer.
+        let banner = if visit.is_guarded() { include_str!("demo/banner.html") } else { "" };
+        let port = self.port.to_string();
+        let values = [("banner", banner), ("products", &*products), ("port", &*port)];
+        self.page(visit, "Light for long evenings", include_str!("demo/front.html"), &values)
     }
-}
 
-fn front(visit: &Visit) -> Response<Vec<u8>> {
-    let card = |product: &Product| {
-        let values = [("slug", product.slug), ("name", product.name), ("price", product.price)];
-        render(include_str!("demo/card.html"), &values)
-    };
-    let products: String = PRODUCTS.iter().map(card).collect();
-    page(visit, "Light for long evenings", include_str!("demo/front.html"), &[("products", &products)])
-}
+    fn product(&self, visit: &Visit, slug: &str) -> Response<Vec<u8>> {
+        let Some(product) = PRODUCTS.iter().find(|product| product.slug == slug) else { return self.missing(visit) };
+        let values =
+            [("slug", product.slug), ("name", product.name), ("about", product.about), ("price", product.price)];
+        self.page(visit, product.name, include_str!("demo/product.html"), &values)
+    }
 
-fn product(visit: &Visit, slug: &str) -> Response<Vec<u8>> {
-    let Some(product) = PRODUCTS.iter().find(|product| product.slug == slug) else { return missing(visit) };
-    let values = [("slug", product.slug), ("name", product.name), ("about", product.about), ("price", product.price)];
-    page(visit, product.name, include_str!("demo/product.html"), &values)
-}
+    fn cart(&self, visit: &Visit) -> Response<Vec<u8>> {
+        let count = match visit.cart_items() {
+            0 => "is nothing".to_owned(),
+            1 => "is one thing".to_owned(),
+            many => format!("are {many} things"),
+        };
+        self.page(visit, "Your cart", include_str!("demo/cart.html"), &[("count", &count)])
+    }
 
-fn cart(visit: &Visit) -> Response<Vec<u8>> {
-    let count = match visit.cart_items() {
-        0 => "is nothing".to_owned(),
-        1 => "is one thing".to_owned(),
-        many => format!("are {many} things"),
-    };
-    page(visit, "Your cart", include_str!("demo/cart.html"), &[("count", &count)])
-}
+    fn login(&self, visit: &Visit) -> Response<Vec<u8>> {
+        let values = if visit.is_member() {
+            let text = "The cookie <code>session</code> says so. It is necessary, and passes whatever you choose.";
+            [("heading", "You are logged in"), ("text", text), ("action", "out"), ("button", "Log out")]
+        } else {
+            let text = "No name and no password: one click sets the cookie <code>session</code>.";
+            [("heading", "Log in"), ("text", text), ("action", "in"), ("button", "Log in")]
+        };
+        self.page(visit, "Log in", include_str!("demo/login.html"), &values)
+    }
 
-fn login(visit: &Visit) -> Response<Vec<u8>> {
-    let values = if visit.is_member() {
-        let text = "The cookie <code>session</code> says so. It is necessary, and passes whatever you choose.";
-        [("heading", "You are logged in"), ("text", text), ("action", "out"), ("button", "Log out")]
-    } else {
-        let text = "No name and no password: one click sets the cookie <code>session</code>.";
-        [("heading", "Log in"), ("text", text), ("action", "in"), ("button", "Log in")]
-    };
-    page(visit, "Log in", include_str!("demo/login.html"), &values)
+    /// Leads to a tracker that leads back here.
+    fn out(&self, visit: &Visit) -> Response<Vec<u8>> {
+        let back = format!("http://{}/product/lamp?from=partner", visit.host);
+        let target = format!("{BOUNCE}{}", escape_query(&back));
+        if would_follow(visit) {
+            let why =
+                if visit.purposes.is_some() { "You allow marketing." } else { "Consentry does not stand in between." };
+            let values = [("why", why), ("target", &*escape(&target))];
+            return self.page(visit, "Stopped here", include_str!("demo/stopped.html"), &values);
+        }
+        let mut answer = status(StatusCode::FOUND);
+        set(&mut answer, LOCATION, &target);
+        answer
+    }
+
+    fn missing(&self, visit: &Visit) -> Response<Vec<u8>> {
+        let mut answer = self.page(visit, "Not in stock", include_str!("demo/missing.html"), &[]);
+        *answer.status_mut() = StatusCode::NOT_FOUND;
+        answer
+    }
+
+    /// A page with everything around it: `main` is a template that `values` fill.
+    fn page(&self, visit: &Visit, title: &str, main: &str, values: &[(&str, &str)]) -> Response<Vec<u8>> {
+        let main = render(main, values);
+        let (guarded, unguarded) = (include_str!("demo/guarded.html"), include_str!("demo/unguarded.html"));
+        let lead = if visit.is_guarded() { guarded } else { unguarded };
+        let here = escape(&visit.target);
+        let frame = [
+            ("title", title),
+            ("theme", visit.theme()),
+            ("port", &*self.port.to_string()),
+            ("member", if visit.is_member() { "Logged in" } else { "Log in" }),
+            ("cart", &*visit.cart_items().to_string()),
+            ("main", &*main),
+            ("here", &*here),
+            ("lead", &*render(lead, &[("here", &here)])),
+            ("cookies", &*cookie_list(visit)),
+            ("purposes", &*purpose_chips(visit)),
+            ("request", &*escape(&format!("{} {}", visit.method, visit.target))),
+            ("third_parties", &*self.third_parties.rows_with_purpose()),
+        ];
+        let mut answer = content(HTML, render(include_str!("demo/layout.html"), &frame).into_bytes());
+        set_cookies(&mut answer, visit);
+        set_tracking_fields(&mut answer, visit);
+        answer
+    }
 }
 
 fn wish_list() -> Response<Vec<u8>> {
     let mut answer = content("text/plain; charset=utf-8", b"A brass lantern\nSix beeswax candles\n".to_vec());
     set(&mut answer, HeaderName::from_static("content-disposition"), "attachment; filename=\"wish-list.txt\"");
-    answer
-}
-
-/// Leads to a tracker that leads back here.
-fn out(visit: &Visit) -> Response<Vec<u8>> {
-    let back = format!("http://{}/product/lamp?from=partner", visit.host);
-    let target = format!("{BOUNCE}{}", escape_query(&back));
-    if would_follow(visit) {
-        let why =
-            if visit.purposes.is_some() { "You allow marketing." } else { "Consentry does not stand in between." };
-        return page(
-            visit,
-            "Stopped here",
-            include_str!("demo/stopped.html"),
-            &[("why", why), ("target", &escape(&target))],
-        );
-    }
-    let mut answer = status(StatusCode::FOUND);
-    set(&mut answer, LOCATION, &target);
-    answer
-}
-
-fn missing(visit: &Visit) -> Response<Vec<u8>> {
-    let mut answer = page(visit, "Not in stock", include_str!("demo/missing.html"), &[]);
-    *answer.status_mut() = StatusCode::NOT_FOUND;
     answer
 }
 
@@ -297,30 +348,6 @@ fn would_follow(visit: &Visit) -> bool {
 }
 
 const HTML: &str = "text/html; charset=utf-8";
-
-/// A page with everything around it: `main` is a template that `values` fill.
-fn page(visit: &Visit, title: &str, main: &str, values: &[(&str, &str)]) -> Response<Vec<u8>> {
-    let main = render(main, values);
-    let (guarded, unguarded) = (include_str!("demo/guarded.html"), include_str!("demo/unguarded.html"));
-    let lead = if visit.is_guarded() { guarded } else { unguarded };
-    let here = escape(&visit.target);
-    let frame = [
-        ("title", title),
-        ("theme", visit.theme()),
-        ("member", if visit.is_member() { "Logged in" } else { "Log in" }),
-        ("cart", &*visit.cart_items().to_string()),
-        ("main", &*main),
-        ("here", &*here),
-        ("lead", &*render(lead, &[("here", &here)])),
-        ("cookies", &*cookie_list(visit)),
-        ("purposes", &*purpose_chips(visit)),
-        ("request", &*escape(&format!("{} {}", visit.method, visit.target))),
-    ];
-    let mut answer = content(HTML, render(include_str!("demo/layout.html"), &frame).into_bytes());
-    set_cookies(&mut answer, visit);
-    set_tracking_fields(&mut answer, visit);
-    answer
-}
 
 fn cookie_list(visit: &Visit) -> String {
     if visit.cookies.is_empty() {

@@ -52,7 +52,7 @@ fuzz_target!(|input: (&[u8], &[u8], &[u8], &[u8])| {
         secure: true,
         now: 1_700_000_000,
         blocked_path: "/.consentry/blocked",
-        consent_header: "x-consent-purposes", by_consent: false,
+        consent_header: "x-consent-purposes", by_consent: false, is_page: false,
     };
     for change in edit_response(&judge, &facts, &mut tally) {
         assert!(change.values.iter().all(|value| !value.as_bytes().contains(&b'\n')));

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Two pixels, so that the page's script can tell it from the one that the proxy answers with.
-const PIXEL: &[u8] = b"GIF89a\x02\x00\x01\x00\x80\x00\x00\x00\x00\x00\x00\x00\x00!\xf9\x04\x01\x00\x00\x00\x00\
+pub(super) const PIXEL: &[u8] =
+    b"GIF89a\x02\x00\x01\x00\x80\x00\x00\x00\x00\x00\x00\x00\x00!\xf9\x04\x01\x00\x00\x00\x00\
     ,\x00\x00\x00\x00\x02\x00\x01\x00\x00\x02\x02\x04\x0a\x00;";
 
 /// Where a tracker listens.
@@ -100,6 +101,8 @@ pub(super) fn about(name: &str) -> &'static str {
         "_ga" | "_ga_LANTERN1" | "_gid" => "Google Analytics: analytics",
         "_pk_id.1.demo" | "_pk_ses.1.demo" => "Matomo: analytics",
         "_lantern_visits" => "the shop’s own script: analytics",
+        "lmetrics_visitor" => "Lantern Metrics: analytics",
+        "lads_visitor" => "Lantern Ads: marketing",
         "_fbp" => "Meta: marketing",
         "_gcl_au" => "Google Ads: marketing",
         "_uetsid" => "Microsoft Advertising: marketing",

@@ -10,7 +10,8 @@
 //!   at the site; `third`: a cookie is left at the tracker; `quiet`: nothing is sent;
 //! - `plain`: it needs no script of the page;
 //! - `lost`: what was prevented cannot be made up for when consent comes later (it was done once, or is in no document);
-//! - `csp`: neither gate nor guard can see it: the policy by consent has to stop it.
+//! - `csp`: neither gate nor guard can see it: the policy by consent has to stop it;
+//! - `ahead`: the browser connects to the host before it asks the policy: a connection without a request does not count.
 //!
 //! In the markup, `$URL` is an address at a tracker without the ending, `$SPLIT` a script's expression for that which
 //! does not name the host, `$HOST` the host (`$SHOUT` in upper case, `$HALF1` and `$HALF2` in two parts), `$NAME` the

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
-use crate::support::browser::Browser;
+use crate::support::browser::{Browser, JarCookie};
 use crate::support::{eventually, get};
 
 struct Demo {
@@ -44,6 +44,35 @@ impl Drop for Demo {
     }
 }
 
+/// The demo names hosts below `localhost`, which are this machine; nothing else exists.
+fn browser() -> Browser {
+    Browser::start_with("EXCLUDE 127.0.0.1, MAP *.localhost 127.0.0.1, MAP * ~NOTFOUND")
+}
+
+const STATISTICS: &str = "tags.lantern-metrics.localhost";
+const TAG_MANAGER: &str = "manager.lantern-tags.localhost";
+const ADVERTISING: &str = "pixel.lantern-ads.localhost";
+const VIDEO: &str = "video.lantern-tube.localhost";
+const CHAT: &str = "chat.lantern-help.localhost";
+const STYLES: &str = "cdn.lantern-type.localhost";
+
+/// Requests that a third party has counted. The page stays as it is.
+fn received(browser: &mut Browser, host: &str) -> i64 {
+    let counts = browser.evaluate("fetch('/third-parties.json').then((answer) => answer.json())");
+    counts[host].as_i64().unwrap()
+}
+
+/// Keys that scripts have stored for the page.
+fn keys(browser: &mut Browser) -> Vec<String> {
+    let keys = browser.evaluate("Object.keys(localStorage).sort()");
+    serde_json::from_value(keys).unwrap()
+}
+
+/// Presses a button in the page's own box.
+fn press(browser: &mut Browser, button: &str) {
+    browser.evaluate(&format!("document.querySelector('#banner {button}').click()"));
+}
+
 /// All hits that the shop's trackers have counted.
 fn hits(browser: &mut Browser, demo: &Demo) -> i64 {
     browser.open(&demo.url("/tracker-log"));
@@ -58,15 +87,18 @@ fn choose(browser: &mut Browser, demo: &Demo, choice: &str) {
     browser.settle();
 }
 
+/// Cookies of the shop that need consent. What a host has set for itself, in a frame that was let in, only that host can
+/// take back.
 fn optional(jar: &BTreeSet<String>) -> Vec<&str> {
-    let trackers = ["_ga", "_gid", "_fbp", "_gcl_au", "_pk", "theme", "mystery", "_uet", "lantern_"];
+    let trackers =
+        ["_ga", "_gid", "_fbp", "_gcl_au", "_pk", "theme", "mystery", "_uet", "lantern_", "lmetrics", "lads"];
     jar.iter().map(String::as_str).filter(|name| trackers.iter().any(|tracker| name.starts_with(tracker))).collect()
 }
 
 #[test]
 fn nothing_before_consent_exactly_what_was_granted_after_it_and_nothing_again() {
     let demo = Demo::start();
-    let mut browser = Browser::start();
+    let mut browser = browser();
     // What an earlier visit without the proxy has left behind.
     browser.put(&demo.url("/"), "_gid", "/");
     browser.open(&demo.url("/"));
@@ -95,6 +127,62 @@ fn nothing_before_consent_exactly_what_was_granted_after_it_and_nothing_again() 
     browser.open(&demo.url("/"));
     assert_eq!(optional(&browser.jar()), [] as [&str; 0]);
     assert_eq!(hits(&mut browser, &demo), before, "no further hit");
+}
+
+#[test]
+fn other_hosts_get_nothing_until_the_page_that_is_open_is_told_that_they_may() {
+    let demo = Demo::start();
+    let mut browser = browser();
+    browser.open(&demo.url("/"));
+    for host in [STATISTICS, TAG_MANAGER, ADVERTISING, VIDEO, CHAT] {
+        assert_eq!(received(&mut browser, host), 0, "{host}");
+    }
+    assert!(received(&mut browser, STYLES) > 0, "what is necessary is loaded");
+    assert_eq!(optional(&browser.jar()), [] as [&str; 0]);
+    assert_eq!(keys(&mut browser), [] as [&str; 0]);
+    let cookies = browser.cookies();
+    assert!(cookies.iter().all(|cookie| cookie.domain == "127.0.0.1"), "none at any other host: {cookies:?}");
+    let placeholder = browser.evaluate("document.querySelector('iframe').contentDocument.body.innerText");
+    let placeholder = placeholder.as_str().unwrap();
+    assert!(placeholder.contains(VIDEO) && placeholder.contains("preferences"), "{placeholder}");
+    let parked = browser.text();
+    for part in [format!("<img> {ADVERTISING}"), format!("<script, inline> {TAG_MANAGER}")] {
+        assert!(parked.contains(&part), "the page shows that {part} is parked:\n{parked}");
+    }
+
+    browser.evaluate("window.sinceTheBeginning = true");
+    press(&mut browser, "[value=analytics]");
+    eventually("statistics and the tag manager are loaded", || {
+        received(&mut browser, STATISTICS) > 0 && received(&mut browser, TAG_MANAGER) > 0
+    });
+    let before = received(&mut browser, STATISTICS);
+    browser.evaluate("lanternMetrics('seen')");
+    eventually("an event arrives", || received(&mut browser, STATISTICS) > before);
+    browser.settle();
+    for host in [ADVERTISING, VIDEO, CHAT] {
+        assert_eq!(received(&mut browser, host), 0, "{host}");
+    }
+    let jar = browser.jar();
+    assert!(jar.contains("lmetrics_visitor") && !jar.contains("lads_visitor"), "{jar:?}");
+    assert_eq!(keys(&mut browser), ["lmetrics.pages"]);
+
+    press(&mut browser, "[formaction]");
+    eventually("the key is gone", || keys(&mut browser).is_empty());
+    browser.settle();
+    assert_eq!(optional(&browser.jar()), [] as [&str; 0]);
+    let before = received(&mut browser, STATISTICS);
+    browser.evaluate("lanternMetrics('unseen')");
+    browser.settle();
+    assert_eq!(received(&mut browser, STATISTICS), before, "no further hit");
+
+    press(&mut browser, "[value=all]");
+    for host in [ADVERTISING, VIDEO, CHAT] {
+        eventually(host, || received(&mut browser, host) > 0);
+    }
+    let at_video = |cookies: BTreeSet<JarCookie>| cookies.iter().any(|cookie| cookie.domain == VIDEO);
+    eventually("the video's host has set its cookie", || at_video(browser.cookies()));
+    eventually("the page says so", || browser.text().contains("everything has been loaded"));
+    assert_eq!(browser.evaluate("window.sinceTheBeginning"), true, "the page was never loaded again");
 }
 
 #[test]

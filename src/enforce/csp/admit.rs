@@ -1,5 +1,5 @@
-//! What an upstream's policies must say so that the own script runs, the own frame shows and its form can be sent:
-//! exactly these resources, and only where the policy does not admit them already.
+//! What an upstream's policies must say so that the own script runs and can do its work, the own frame shows and its form
+//! can be sent: exactly these resources, and only where the policy does not admit them already.
 
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -47,6 +47,10 @@ const POLICIES: [HeaderName; 2] = [CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POL
 const SCRIPTS: [&str; 3] = ["script-src-elem", "script-src", "default-src"];
 const FRAMES: [&str; 3] = ["frame-src", "child-src", "default-src"];
 const CONNECTIONS: [&str; 2] = ["connect-src", "default-src"];
+
+/// By it the guard gives back what a page with Trusted Types had parked. The guard is the first script there is and takes
+/// the name at once, and nobody else can make a policy of that name (Trusted Types, section 4.2.2).
+const TRUSTED_TYPES_POLICY: &str = "consentry";
 
 /// These are about more than what is to be admitted: they stay, and a narrower one with the same list takes over.
 const SHARED: [&str; 2] = ["child-src", "default-src"];
@@ -115,6 +119,12 @@ pub fn admit(policy: &[u8], own: &OwnResources<'_>, nonce: Option<&str>, integri
         let url = own.url(path);
         let source = url.source().filter(|_| !SourceList(directive.value).admits(url));
         missing.push(Missing { narrow, directive, sources: source.into_iter().collect() });
+    }
+    if let Some(directive) = governing(policy, &["trusted-types"]) {
+        let list = SourceList(directive.value);
+        let lacks = !list.has("*") && !list.lists(TRUSTED_TYPES_POLICY);
+        let sources = lacks.then(|| TRUSTED_TYPES_POLICY.to_owned()).into_iter().collect();
+        missing.push(Missing { narrow: "trusted-types", directive, sources });
     }
     missing.retain(|missing| !missing.sources.is_empty());
     let (added, extended): (Vec<_>, Vec<_>) =
@@ -235,6 +245,12 @@ mod tests {
                 true,
             ),
             ("script-src 'nonce-m'", Some("n"), "script-src 'nonce-m' 'sha256-R' 'sha256-G'", true),
+            ("trusted-types shop", None, "trusted-types shop consentry", false),
+            ("trusted-types 'none'; img-src *", None, "trusted-types consentry; img-src *", false),
+            ("trusted-types", None, "trusted-types consentry", false),
+            ("trusted-types *", None, "unchanged", false),
+            ("trusted-types consentry 'allow-duplicates'", None, "unchanged", false),
+            ("require-trusted-types-for 'script'", None, "unchanged", false),
             (
                 "script-src 'unsafe-inline' cdn.example",
                 None,

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::address::Addresses;
+use super::css::NEUTRAL;
 use super::element::{Element, ScriptKind};
 use super::inspector::{Denied, Inspector};
 use super::rules::GateRules;
@@ -101,7 +102,8 @@ pub struct Gate {
     /// From the outside inwards: in SVG, scripts may stand in scripts.
     held: Vec<Held>,
     addresses: Addresses,
-    language: String,
+    /// What the page says it is written in.
+    language: Option<String>,
     guard_due: bool,
     xml: bool,
     depth: usize,
@@ -121,7 +123,7 @@ impl Gate {
             patience: 0,
             held: Vec::new(),
             addresses: Addresses::default(),
-            language: String::new(),
+            language: None,
             guard_due: true,
             xml,
             depth: 0,
@@ -352,7 +354,7 @@ impl Gate {
         match name {
             b"html" => {
                 let language = element.value(&self.window, "lang").or_else(|| element.value(&self.window, "xml:lang"));
-                self.language = language.as_deref().and_then(language_tag).unwrap_or_default();
+                self.language = language.as_deref().and_then(language_tag);
             }
             b"base" => {
                 if let Some(href) = element.value(&self.window, "href") {
@@ -366,7 +368,7 @@ impl Gate {
             rules,
             tally,
             addresses: &self.addresses,
-            language: if self.language.is_empty() { rules.language } else { &self.language },
+            language: self.language.as_deref().unwrap_or(rules.language),
             depth: self.depth,
             denied: Denied::default(),
         };
@@ -444,7 +446,7 @@ impl Gate {
             rules,
             tally,
             addresses: &self.addresses,
-            language: if self.language.is_empty() { rules.language } else { &self.language },
+            language: self.language.as_deref().unwrap_or(rules.language),
             depth: self.depth,
             denied: Denied::default(),
         };
@@ -462,8 +464,16 @@ impl Gate {
                 }
                 None
             }
-            // Only what is denied is replaced, byte by byte, so that other characters may be of any encoding.
-            Content::Style => inspector.css(&text),
+            Content::Style => {
+                let css = inspector.css(&text);
+                let places = css.map(|css| insertions(&text, &css, NEUTRAL.as_bytes())).unwrap_or_default();
+                if !places.is_empty() && held.tag.start >= self.window.base() {
+                    element.mark(&mut self.window, &inspector);
+                }
+                // In SVG, a style may hold elements with edits of their own.
+                places.into_iter().for_each(|place| self.window.insert(content.start + place, NEUTRAL));
+                None
+            }
             Content::Markup => inspector.open_markup(text),
         };
         if let Some(replacement) = replacement {
@@ -495,6 +505,24 @@ impl Gate {
         }
         self.guard_due = false;
     }
+}
+
+/// Where `word` was put into `before` to make it `after`.
+fn insertions(before: &[u8], after: &[u8], word: &[u8]) -> Vec<usize> {
+    let (mut places, mut at, mut rest) = (Vec::new(), 0, after);
+    while let Some((byte, next)) = rest.split_first() {
+        match rest.strip_prefix(word) {
+            Some(behind) if !before.get(at..).unwrap_or_default().starts_with(word) => {
+                places.push(at);
+                rest = behind;
+            }
+            _ => {
+                at += usize::from(before.get(at) == Some(byte));
+                rest = next;
+            }
+        }
+    }
+    places
 }
 
 /// The end tag of an element whose content is text.

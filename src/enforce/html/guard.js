@@ -2,9 +2,10 @@
 ((rules) => {
   "use strict";
   delete self.__consentry;
-  if (!rules) return;
   const { apply, construct } = Reflect;
   const tag = document.currentScript;
+  // Once for a document.
+  if (!rules || document.querySelector("script[data-granted]") !== tag) return;
   const pass = () => {};
   const quietly = (work) => {
     try {
@@ -28,14 +29,11 @@
   };
   const findName = (kind, name) => find(kind, (pattern) => {
     const [head, ...rest] = pattern.split("*");
-    const begins = name.toLowerCase().startsWith(head.toLowerCase());
-    return begins && fits(pattern, name) && 999 + pattern.length - 9 * rest.length;
+    return name.toLowerCase().startsWith(head.toLowerCase()) && fits(pattern, name) &&
+      999 + pattern.length - 9 * rest.length;
   });
-  const memory = new Map();
-  const denied = (key, work) => {
-    if (!memory.has(key)) memory.set(key, work());
-    return memory.get(key) & ~granted;
-  };
+  const memory = { __proto__: null };
+  const denied = (key, work) => (memory[key] = memory[key] ?? work() ?? 0) & ~granted;
   const cookieDenied = (name) => name !== rules.cookie && denied("cookie " + name, () =>
     findName("cookies", name) || (rules.unknown && rules.offered.reduce((mask, at) => mask | (1 << at), 0)));
   const keyDenied = (key) => denied("key " + key, () =>
@@ -59,15 +57,19 @@
   });
 
   const table = "src=script,img,iframe,frame,embed,source,track,audio,video,input srcset=img,source imageSrcset=link " +
-    "href=script,link,image,use xlink:href=script,image,use action=form formAction=input,button ping=a,area data=object " +
-    "poster=video background=body http-equiv=meta srcdoc=iframe";
+    "href=script,link,image,use,feImage xlink:href=script,image,use,feImage action=form formAction=input,button " +
+    "ping=a,area data=object poster=video background=body,table,td,th http-equiv=meta srcdoc=iframe";
   const attributes = { __proto__: null, style: [] };
-  for (const row of table.toLowerCase().split(" ")) {
+  for (const row of table.split(" ")) {
     const [name, kinds] = row.split("=");
-    for (const kind of kinds.split(",")) attributes[kind] = [...(attributes[kind] || []), name];
+    for (const kind of kinds.split(",")) attributes[kind] = [...(attributes[kind] || []), name.toLowerCase()];
   }
   const PARKED = "data-consentry";
   const ours = new WeakSet();
+  // Given a mere string by a script: under Trusted Types no more than that may be given back.
+  const texts = new WeakSet();
+  // The element of an attribute map or of an animated string; the shadow root of an element.
+  const related = new WeakMap();
 
   let found;
   const keep = (urls) => urls.filter((url) => {
@@ -82,9 +84,10 @@
     found = 0;
     if (name === "srcdoc") return guarded(value);
     value = String(value);
+    if (name === "text") keep(value.split('"'));
     if (name === "style") return siftStyle(value);
     if (!value || !attributes[kind]?.includes(name)) return;
-    if (/set$/.test(name)) return keep(value.match(/\S*[^\s,](\s+[^,]+)?/g) || []).join(", ");
+    if (/set$/.test(name)) return keep(value.match(/[^\s,](\S*[^\s,])?(\s+[^,]+)?/g) || []).join(", ");
     keep(value.trim().split(" "));
     if (/action/.test(name)) return rules.prefix + "/blocked";
     if (found && /frame/.test(kind)) return `${rules.prefix}/held?u=${encodeURIComponent(resolve(value))}&l=${
@@ -96,9 +99,10 @@
   };
   // Judges the last of `args`; gives [] if it is parked.
   const assign = (element, name, args) => {
+    name = `${name}`.toLowerCase();
     const at = args.length - 1;
     const value = args[at];
-    const kind = element.localName;
+    const kind = element?.localName;
     const rest = sift(kind, name, value);
     if (/^(style|srcdoc)$/.test(name)) args[at] = rest;
     else if (found) {
@@ -107,13 +111,14 @@
       else element.removeAttribute(name);
       element.setAttribute(PARKED + "-" + name, value);
       ours.add(element);
+      if (value.match) texts.add(element);
       setTimeout(() => element.dispatchEvent(new Event("error")));
       if (kind === "script" && element.type !== "text/plain") {
         element.setAttribute(PARKED + "-type", element.type);
         element.type = "text/plain";
       }
       return [];
-    } else if (element.hasAttribute(PARKED + "-" + name)) {
+    } else if (element?.hasAttribute(PARKED + "-" + name)) {
       element.removeAttribute(PARKED + "-" + name);
       retype(element);
     }
@@ -132,6 +137,7 @@
       if (args[0] !== value) element.setAttribute(name, args[0]);
     }
     if (element.localName === "style") edit(element, "textContent", siftStyle);
+    if (element.type === "speculationrules") assign(element, "text", [element.text]);
   };
   const checkBelow = (root) => root.querySelectorAll(Object.keys(attributes) + ",[style]").forEach(check);
 
@@ -150,12 +156,10 @@
       if (parked && /^script$/i.test(kind)) list = ' type="text/plain"' + list.replace(/\stype=/i, ` ${PARKED}-type=`);
       return `<${kind}${parked ? ` ${PARKED}="${namesOf(parked)}"` : ""}${list}`;
     });
-  let policy;
-  const trusted = (kind, text) => {
-    policy = policy || quietly(() => trustedTypes.createPolicy("consentry", { createHTML: String, createScriptURL: String }));
-    return policy ? policy[kind](text) : text;
-  };
-  const guarded = (text) => String(text).includes(tag.getAttribute("src")) ? text : trusted("createHTML",
+  // Made before any other script could take the name.
+  const kinds = { createHTML: String, createScriptURL: String };
+  const policy = quietly(() => trustedTypes.createPolicy("consentry", kinds)) || kinds;
+  const guarded = (text) => String(text).includes(tag.getAttribute("src")) ? text : policy.createHTML(
     siftMarkup(`${text}`).replace(/^(\s*<!doctype[^>]*>)?/i, (start) => start +
       (tag.previousElementSibling.outerHTML + tag.outerHTML).replace(/nonce=""/g, `nonce="${tag.nonce}"`)));
 
@@ -172,7 +176,7 @@
           const done = quietly(() => before(args, self, name));
           if (done) return done[0];
           const result = proceed();
-          if (after) quietly(() => after(result));
+          if (after) quietly(() => after(result, self));
           return result;
         };
         property[part] = new Proxy(original, {
@@ -185,31 +189,40 @@
     };
     const refuse = (answer) => ([url]) => judge(url) && [answer()];
     const redirect = (url) => (args) => { if (judge(args[0])) args[0] = url; };
+    const blocked = new URL(rules.prefix + "/blocked", tag.src).href;
 
     wrap("window", "fetch", refuse(async () => new Response(null, { status: 204 })), (answer) =>
       answer.then((response) => heed(response.url, () => response.clone().json())).catch(pass));
     wrap("XMLHttpRequest", "open", (args, request) => {
-      if (judge(args[1])) args.splice(0, 2, "GET", "data:,");
+      if (judge(args[1])) args.splice(0, 2, "GET", blocked);
       request.addEventListener("load", () =>
         heed(request.responseURL, () => JSON.parse(request.responseText)).catch(pass));
     });
     wrap("Navigator", "sendBeacon", refuse(() => true));
     wrap("window", "open fetchLater", refuse(() => null), enter);
-    wrap("window", "WebSocket WebTransport", redirect("https://localhost:1"));
-    wrap("window", "EventSource Audio", redirect("data:,"));
+    // To port 1 no browser connects.
+    wrap("window", "WebSocket", redirect("wss:0:1"));
+    wrap("window", "EventSource WebTransport Audio", redirect(blocked));
+    wrap("Worklet", "addModule", refuse(async () => {}));
     window.navigation?.addEventListener("navigate", (event) => {
       if (!event.userInitiated && judge(event.destination)) event.preventDefault();
     });
 
     const elements = Object.getOwnPropertyNames(window).filter((name) => /^HTML/.test(name)).join(" ");
-    wrap(elements, table.replace(/=\S+/g, ":set"), (args, element, name) => assign(element, name.toLowerCase(), args));
+    wrap(elements, table.replace(/=\S+/g, ":set"), (args, element, name) => assign(element, name, args));
     wrap(elements, table.replace(/=\S+/g, ":get"), (_, element, name) => {
       const value = element.getAttribute(PARKED + "-" + name.toLowerCase());
       return value && [/set/.test(name) ? value : resolve(value).href];
     });
     wrap("Element", "setAttribute setAttributeNS", (args, element) =>
-      assign(element, String(args[args.length - 2]).toLowerCase(), args));
-    wrap("Element", "setAttributeNode", ([{ name, value }], element) => assign(element, name, [value]));
+      assign(element, args[args.length - 2], args));
+    wrap("Element NamedNodeMap", "setAttributeNode setAttributeNodeNS setNamedItem setNamedItemNS",
+      ([{ name, value }], target) => assign(related.get(target) || target, name, [value]));
+    wrap("Attr Node SVGAnimatedString", "value:set nodeValue:set baseVal:set", (args, target) =>
+      assign(target.ownerElement || related.get(target), target.name || "href", args));
+    wrap("Element SVGImageElement SVGScriptElement SVGFEImageElement", "attributes:get href:get", pass,
+      (object, owner) => related.set(object, owner));
+    wrap("Element", "attachShadow", pass, (object, owner) => related.set(owner, object));
 
     const clean = (args) => args.forEach((text, at) => {
       if (typeof text === "string") args[at] = siftStyle(text);
@@ -221,15 +234,15 @@
 
     wrap("Node Element Document DocumentFragment CharacterData Range ShadowRoot TrustedTypePolicy",
       "appendChild insertBefore replaceChild append prepend after before replaceWith replaceChildren " +
-      "insertAdjacentElement insertNode importNode adoptNode textContent:set innerHTML:set outerHTML:set insertAdjacentHTML " +
-      "setHTMLUnsafe createContextualFragment createHTML", (args, target, name) => {
+      "insertAdjacentElement insertNode importNode adoptNode textContent:set innerHTML:set outerHTML:set " +
+      "insertAdjacentHTML setHTMLUnsafe createContextualFragment createHTML", (args, target, name) => {
       const isStyle = target.localName === "style";
       if (isStyle) clean(args);
       args.forEach((item, at) => {
         if (/HTML|Fragment/.test(name)) args[at] = siftMarkup(item);
         if (/srcdoc/i.test(item)) Promise.resolve().then(() => checkBelow(window.document));
         if (isStyle && item?.data) edit(item, "data", siftStyle);
-        if (item?.nodeType === 1) check(item);
+        if (item?.localName) check(item);
         if (item?.firstElementChild && item.ownerDocument !== (target.ownerDocument || target)) checkBelow(item);
       });
     }, (result) => result?.contentWindow && enter(result.contentWindow));
@@ -272,7 +285,7 @@
     for (const storage of storages) for (const key of Object.keys(storage)) if (keyDenied(key)) storage.removeItem(key);
   };
   const within = (root) => [...(root?.querySelectorAll?.("*") || [])].flatMap((element) =>
-    [element, ...within(element.shadowRoot || element.contentDocument || element.content)]);
+    [element, ...within(related.get(element) || element.shadowRoot || element.contentDocument || element.content)]);
   const heal = (text) => text.replace(/about:invalid#([^"')\s]+)/g, (all, url) => (judge(url) ? all : url));
   const unpark = (element) => {
     retype(element);
@@ -282,7 +295,11 @@
       element.removeAttribute(name);
       // No data may become code.
       if (!attributes[element.localName]?.includes(real) || !/^http/.test(resolve(value).protocol)) continue;
-      element.setAttribute(real, trusted("createScriptURL", value));
+      element.setAttributeNS(/:/.test(real) ? "http://www.w3.org/1999/xlink" : null, real,
+        texts.has(element) ? value : policy.createScriptURL(value));
+      // These look at once only.
+      if (real === "imagesrcset") element.replaceWith(element);
+      if (element.parentNode?.networkState > 2) element.parentNode.load();
     }
   };
   const run = (script) => new Promise((done) => {
@@ -310,25 +327,25 @@
       else if (element.defer || /module/.test(element.getAttribute(PARKED + "-type"))) late.push(element);
       else scripts.push(element);
     }));
-    for (const script of scripts.concat(late)) await run(script);
+    for (const script of scripts.concat(late)) await run(script).catch(pass);
   };
   const change = (names) => {
     const before = granted;
-    granted = (maskOf(names) & ~maskOf(tag.dataset.capped || "")) | 1;
+    granted = (maskOf(names) & ~maskOf(tag.dataset.capped)) | 1;
     if (granted === before) return;
     tag.dataset.granted = namesOf(granted);
+    if (granted & ~before && "csp" in tag.dataset) return location.reload();
     if (before & ~granted) {
       sweep();
       document.querySelectorAll("iframe,frame,object,embed").forEach(check);
       for (const [name] of document.cookie.matchAll(/[^\s;=]+(?==)/g)) if (cookieDenied(name)) {
-        for (const { input, index } of location.hostname.matchAll(/(?<=^|\.)|$/g)) {
+        for (const { input, index } of location.hostname.matchAll(/(?<=^|\.)|$/g))
           document.cookie = `${name}=;max-age=0;path=/;domain=${input.slice(index)}`;
-        }
       }
     }
     for (const name of stubs) if (self[name] === pass) delete self[name];
     restore();
-    document.dispatchEvent(new CustomEvent("consentry:change", { detail: { purposes: tag.dataset.granted.split(" ") } }));
+    document.dispatchEvent(new CustomEvent("consentry:change", { detail: { purposes: namesOf(granted).split(" ") } }));
   };
   const heed = async (url, read) => {
     const [, name] = url.split(location.origin + rules.prefix + "/");

@@ -148,8 +148,14 @@ fn page(session: &Session, context: &Context, judge: &Judge<'_>, rule: &Rule, as
     let host = Url::parse(asked.address.as_bytes()).and_then(|url| url.host);
     let host = host.as_ref().map_or("", Host::as_str);
     let vendor = rule.vendor.as_deref().unwrap_or(host);
-    let fill =
-        |text: &str| escape(&text.replace("{vendor}", vendor).replace("{host}", host).replace("{purpose}", purpose));
+    // A vendor that has no other name is not named twice.
+    let shorten = |text: &str| match vendor == host {
+        true => text.replace(" ({host})", "").replace("（{host}）", ""),
+        false => text.to_owned(),
+    };
+    let fill = |text: &str| {
+        escape(&shorten(text).replace("{vendor}", vendor).replace("{host}", host).replace("{purpose}", purpose))
+    };
     let apart = judge.site.options.csp.mode == CspMode::Enforce;
     let (_, query) = target(session.req_header());
     let once = match apart {
@@ -165,7 +171,7 @@ fn page(session: &Session, context: &Context, judge: &Judge<'_>, rule: &Rule, as
                 .names(granted)
                 .map(|name| format!("<input type=\"hidden\" name=\"purposes\" value=\"{}\">", escape(name)));
             format!(
-                "<form method=\"post\" action=\"{}/consent\" target=\"_top\">{}<input type=\"hidden\" name=\"return\" value=\"{}\"><button>{}</button></form>",
+                "<form method=\"post\" action=\"{}/consent\" target=\"_top\">{}<input type=\"hidden\" name=\"return\" value=\"{}\"><button aria-describedby=\"what why\">{}</button></form>",
                 context.snapshot.consent.prefix,
                 inputs.collect::<String>(),
                 escape(&return_path(session, context, None)),

@@ -2,7 +2,7 @@
 // a few lines what matters here of what the vendor's own does: load more, set cookies, keep keys, report.
 
 //= www.googletagmanager.com/gtag/js
-for (const [command, id] of dataLayer || []) {
+for (const [command, id] of window.dataLayer || []) {
   if (command !== "config") continue;
   document.cookie = "_ga=GA1.1.123.456; path=/; max-age=63072000";
   document.cookie = `_ga_${id.slice(2)}=GS1.1.456.1.0.456.0.0.0; path=/; max-age=63072000`;
