@@ -448,5 +448,7 @@ fn a_page_of_100_megabytes_and_one_that_never_ends_pass_in_little_memory() {
         size += chunk.len();
     }
     assert_eq!(leaked, 0);
-    assert!(memory() < before + 64, "from {before} to {} MiB", memory());
+    // Only nextest gives each test a process of its own; in one with others, their memory would count.
+    let alone = std::env::var_os("NEXTEST").is_some();
+    assert!(!alone || memory() < before + 64, "from {before} to {} MiB", memory());
 }
