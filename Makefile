@@ -45,6 +45,6 @@ browser:
 		  $(SUDO) apt-get install --yes --quiet --no-install-recommends chromium-browser; }
 
 peers:
-	@command -v wrk >/dev/null && command -v nginx >/dev/null && command -v haproxy >/dev/null || \
+	@command -v wrk >/dev/null && command -v nginx >/dev/null && command -v haproxy >/dev/null && command -v zstd >/dev/null || \
 		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install --yes --quiet --no-install-recommends \
-		  nginx-light libnginx-mod-http-lua haproxy wrk python3; }
+		  nginx-light libnginx-mod-http-lua lua-zlib haproxy wrk zstd python3; }
