@@ -34,5 +34,5 @@ pub use site::{
     Unrewritable,
 };
 pub use sources::{CspHost, CspMode, CspOptions, SourceLists};
-pub use url::{Url, decode_percent, normal_path, query_pairs, split_query};
+pub use url::{Url, decode_form, decode_percent, normal_path, query_pairs, split_query};
 pub use verdict::{Mode, Origin, Rule, Verdict};

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use crate::config::{
     self, Compiled, Config, ConsentSettings, Diagnostic, Limits, Listen, Loaded, Server, Severity, UpstreamSettings,
 };
-use crate::enforce::html::GuardFiles;
+use crate::enforce::html::{GuardFiles, OwnFile};
 use crate::inventory::Inventory;
 use crate::metrics::{Metrics, SiteMetrics};
 use crate::net::{UpstreamError, Upstreams};
@@ -222,11 +222,13 @@ impl Store {
 fn snapshot(config: Config, metrics: &Metrics, earlier: Option<&Snapshot>) -> Result<Snapshot, UpstreamError> {
     let limits = config.limits.clone();
     let Compiled { ruleset, upstreams, consent, access_log } = config.compile();
+    let guard = Arc::new(OwnFile::guard(&consent.prefix));
     let sites = ruleset.sites.iter().zip(upstreams).map(|(site, settings)| {
         let UpstreamSettings { addresses, ca } = settings;
         let upstreams = Upstreams::new(addresses, ca.as_deref(), limits.clone(), &site.options.name)?;
         let inventory = earlier.and_then(|earlier| earlier.inventory(&site.options.name)).unwrap_or_default();
-        let guard = GuardFiles::new(site, &ruleset.catalog, &ruleset.purposes, &consent.prefix, &consent.cookie.name);
+        let own = (&*consent.prefix, &*consent.cookie.name);
+        let guard = GuardFiles::new(guard.clone(), site, &ruleset.catalog, &ruleset.purposes, own);
         Ok(SiteRuntime { upstreams, metrics: metrics.site(site, &ruleset.purposes), guard, inventory })
     });
     let sites = sites.collect::<Result<_, UpstreamError>>()?;

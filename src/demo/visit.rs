@@ -6,7 +6,7 @@ use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 
 use crate::consent::cookie_pairs;
-use crate::policy::{decode_percent, query_pairs};
+use crate::policy::{decode_form, query_pairs};
 
 /// Longest body of a form or report that is read.
 const MAX_BODY: usize = 64 << 10;
@@ -106,11 +106,7 @@ fn is_local(path: &str) -> bool {
 }
 
 fn form(body: &[u8]) -> Vec<(String, String)> {
-    let decoded = |value: &[u8]| {
-        let spaced: Vec<u8> = value.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
-        text(&decode_percent(&spaced))
-    };
-    query_pairs(body).map(|(name, value)| (decoded(name), decoded(value))).collect()
+    query_pairs(body).map(|(name, value)| (decode_form(name), decode_form(value))).collect()
 }
 
 fn text(bytes: &[u8]) -> String {

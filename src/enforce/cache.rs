@@ -29,7 +29,7 @@ pub(super) fn keep_private(headers: &HeaderMap, changes: &mut Vec<HeaderChange>)
         changes.push(HeaderChange::set(CACHE_CONTROL, value.into_bytes()));
     }
     if !has_directive(headers, "no-store") {
-        vary(headers, changes);
+        vary(headers, INPUTS, changes);
     }
     let targeted = headers.keys().filter(|name| is_targeted(name.as_str()));
     changes.extend(targeted.cloned().map(HeaderChange::remove));
@@ -52,10 +52,11 @@ pub(super) fn varies_by(headers: &HeaderMap, field: &str) -> bool {
     list(headers, VARY).any(|member| member.eq_ignore_ascii_case(field))
 }
 
-fn vary(headers: &HeaderMap, changes: &mut Vec<HeaderChange>) {
+/// Adds `fields` to what the response says it varies by.
+pub(super) fn vary<const N: usize>(headers: &HeaderMap, fields: [&str; N], changes: &mut Vec<HeaderChange>) {
     let present = || list(headers, VARY);
     let has = |field: &str| present().any(|member| member == "*" || member.eq_ignore_ascii_case(field));
-    let missing = INPUTS.into_iter().filter(|field| !has(field));
+    let missing = fields.into_iter().filter(|field| !has(field));
     let value = present().chain(missing.clone()).collect::<Vec<_>>().join(", ");
     if missing.count() > 0 {
         changes.push(HeaderChange::set(VARY, value.into_bytes()));
@@ -68,7 +69,8 @@ pub(super) fn is_storable(headers: &HeaderMap) -> bool {
     (says_how || headers.keys().any(|name| is_targeted(name.as_str()))) && !has_directive(headers, "no-store")
 }
 
-fn has_directive(headers: &HeaderMap, name: &str) -> bool {
+/// Whether `Cache-Control` holds the directive called `name`, without a value.
+pub(super) fn has_directive(headers: &HeaderMap, name: &str) -> bool {
     list(headers, CACHE_CONTROL).any(|directive| directive.eq_ignore_ascii_case(name))
 }
 

@@ -109,6 +109,12 @@ pub fn decode_percent(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
+/// A value of a form or query: `+` is a space, the rest percent-decoded (URL Standard, section 5.1).
+pub fn decode_form(value: &[u8]) -> String {
+    let spaced: Vec<u8> = value.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
+    String::from_utf8_lossy(&decode_percent(&spaced)).into_owned()
+}
+
 fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }

@@ -193,11 +193,11 @@ async fn script(session: &mut Session, context: &Context) -> Result<()> {
     let named = |name: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(name));
     let files = context.runtime().map(|runtime| &runtime.guard);
     let file = files.and_then(|files| match (named("/guard-"), named("/rules-")) {
-        (true, _) => Some(&files.guard),
+        (true, _) => Some(&*files.guard),
         (_, true) => Some(&files.rules),
         _ => None,
     });
-    let Some(file) = file else { return problem(session, 404, "there is no such page").await };
+    let Some(file) = file else { return problem(session, 404, NO_SUCH_PAGE).await };
     let accepted = header.headers.get_all(ACCEPT_ENCODING).iter().map(|value| value.as_bytes());
     let gzip = accepts_gzip(accepted);
     let mut response = own_response(200, Some("text/javascript; charset=utf-8"))?;
@@ -211,8 +211,8 @@ async fn script(session: &mut Session, context: &Context) -> Result<()> {
     if gzip {
         response.insert_header(CONTENT_ENCODING, "gzip")?;
     }
-    let body = Bytes::copy_from_slice(if gzip { &file.gzip } else { &file.text });
-    respond(session, response, body).await
+    let body = if gzip { &file.gzip } else { &file.text };
+    respond(session, response, body.clone()).await
 }
 
 fn page(session: &Session, context: &Context) -> String {

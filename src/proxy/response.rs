@@ -129,13 +129,12 @@ fn authority(session: &Session, judge: &Judge<'_>) -> String {
 fn guard_tags(response: &mut ResponseHeader, context: &Context, judge: &Judge<'_>, authority: &str) -> Result<String> {
     let (Some(decision), Some(runtime)) = (&context.decision, context.runtime()) else { return Ok(String::new()) };
     let files = &runtime.guard;
-    let prefix = &context.snapshot.consent.prefix;
     let own = OwnResources {
         secure: context.secure,
         authority,
         scripts: &[files.rules.script(), files.guard.script()],
-        frame: &format!("{prefix}/held"),
-        choice: &format!("{prefix}/consent"),
+        frame: &files.frame,
+        choice: &files.choice,
     };
     let mut admission = guard_admission(&response.headers, &own);
     apply(response, std::mem::take(&mut admission.changes))?;

@@ -146,6 +146,12 @@ fn what_would_contact_a_denied_tracker_is_parked() {
             ),
         ),
         (
+            "<html lang=''><iframe src=https://t.example/f></iframe>",
+            format!(
+                "<html lang=''><iframe{a} src=\"/.consentry/held?u=https%3A%2F%2Ft.example%2Ff&amp;l=en\" data-consentry-src=https://t.example/f></iframe>"
+            ),
+        ),
+        (
             "<html lang=de><iframe width=1 src=https://t.example/f?a=b></iframe>",
             format!(
                 "<html lang=de><iframe{a} src=\"/.consentry/held?u=https%3A%2F%2Ft.example%2Ff%3Fa%3Db&amp;l=de\" width=1 data-consentry-src=https://t.example/f?a=b></iframe>"

@@ -1,7 +1,8 @@
 //! The gate: a page goes through in pieces of any size, and what would contact a denied tracker is parked on the way.
 //!
-//! The scanner steps over what cannot matter, the parser reads the tags that can, and the edits that follow are made on
-//! the page's own bytes. So everything else leaves as it came, in any encoding that writes ASCII as ASCII.
+//! The scanner steps over what cannot matter and reads the tags that can; lol_html reads what depends on more than a tag:
+//! SVG, MathML, scripts with comments in them. The edits that follow are made on the page's own bytes, so everything else
+//! leaves as it came, in any encoding that writes ASCII as ASCII.
 
 use std::ops::Range;
 
@@ -9,10 +10,10 @@ use super::address::Addresses;
 use super::css::NEUTRAL;
 use super::element::{Element, ScriptKind};
 use super::inspector::{Denied, Inspector};
-use super::rules::GateRules;
+use super::rules::{GateRules, language_tag};
 use super::scan::{Found, MAX_NAME, Scanner, lower, tag_shape};
 use super::script::{disarm_import_map, names_denied_rules};
-use super::tags::{Event, ParserFailed, Tag, TagParser, nests};
+use super::tags::{Event, ParserFailed, Tag, TagParser, is_text, nests};
 use super::window::Window;
 use crate::enforce::judge::Tally;
 
@@ -364,14 +365,7 @@ impl Gate {
             _ => {}
         }
         let script = (name == b"script").then(|| element.script_kind(&self.window));
-        let mut inspector = Inspector {
-            rules,
-            tally,
-            addresses: &self.addresses,
-            language: self.language.as_deref().unwrap_or(rules.language),
-            depth: self.depth,
-            denied: Denied::default(),
-        };
+        let mut inspector = Inspector::new(rules, tally, &self.addresses, self.language.as_deref(), self.depth);
         element.inspect(&mut self.window, &mut inspector, script);
         let denied = inspector.denied;
         self.denied.add(&denied);
@@ -441,46 +435,44 @@ impl Gate {
     /// Decides on an element whose content ends at `end`.
     fn settle(&mut self, rules: &GateRules<'_>, tally: &mut Tally, held: Held, end: usize) {
         let content = held.tag.end..end;
-        let text = self.window.get(content.clone()).to_vec();
-        let mut inspector = Inspector {
-            rules,
-            tally,
-            addresses: &self.addresses,
-            language: self.language.as_deref().unwrap_or(rules.language),
-            depth: self.depth,
-            denied: Denied::default(),
-        };
+        let text = self.window.get(content.clone());
+        let mut inspector = Inspector::new(rules, tally, &self.addresses, self.language.as_deref(), self.depth);
         let element = Element { tag: &held.tag, name: b"", foreign: held.tag.foreign, xml: self.xml };
-        let replacement = match held.content {
-            Content::Script(ScriptKind::ImportMap) => disarm_import_map(&mut inspector, &text),
+        // Of a long content, the tag may be gone.
+        let is_open = held.tag.start >= self.window.base();
+        match held.content {
+            Content::Script(ScriptKind::ImportMap) => {
+                if let Some(map) = disarm_import_map(&mut inspector, text) {
+                    if is_open {
+                        element.mark(&mut self.window, &inspector);
+                    }
+                    self.window.replace(content, map);
+                }
+            }
             Content::Script(kind) => {
                 let denied = match kind {
                     _ if text.len() > MAX_CONTENT => inspector.deny_all(),
-                    ScriptKind::SpeculationRules => names_denied_rules(&mut inspector, &text),
-                    _ => inspector.script(&text),
+                    ScriptKind::SpeculationRules => names_denied_rules(&mut inspector, text),
+                    _ => inspector.script(text),
                 };
                 if denied {
                     element.park_script(&mut self.window, &inspector);
                 }
-                None
             }
             Content::Style => {
-                let css = inspector.css(&text);
-                let places = css.map(|css| insertions(&text, &css, NEUTRAL.as_bytes())).unwrap_or_default();
-                if !places.is_empty() && held.tag.start >= self.window.base() {
+                let css = inspector.css(text);
+                let places = css.map(|css| insertions(text, &css, NEUTRAL.as_bytes())).unwrap_or_default();
+                if !places.is_empty() && is_open {
                     element.mark(&mut self.window, &inspector);
                 }
                 // In SVG, a style may hold elements with edits of their own.
                 places.into_iter().for_each(|place| self.window.insert(content.start + place, NEUTRAL));
-                None
             }
-            Content::Markup => inspector.open_markup(text),
-        };
-        if let Some(replacement) = replacement {
-            if held.content != Content::Markup && held.tag.start >= self.window.base() {
-                element.mark(&mut self.window, &inspector);
+            Content::Markup => {
+                if let Some(markup) = inspector.open_markup(text) {
+                    self.window.replace(content, markup);
+                }
             }
-            self.window.replace(content, replacement);
         }
         let denied = inspector.denied;
         self.denied.add(&denied);
@@ -533,21 +525,6 @@ struct EndTag {
 /// There is no such end tag yet: what may be the beginning of one is at `upto`.
 struct Unfinished {
     upto: usize,
-}
-
-/// Elements of HTML whose content is text, in which nothing but their own end tag is read.
-fn is_text(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"script" | b"style" | b"title" | b"textarea" | b"iframe" | b"xmp" | b"noembed" | b"noframes" | b"noscript"
-    )
-}
-
-/// A language tag that may stand in an address (RFC 5646, section 2.1).
-fn language_tag(value: &[u8]) -> Option<String> {
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || *b == b'-';
-    let tag = value.trim_ascii();
-    (tag.len() <= 35 && tag.iter().all(plain)).then(|| String::from_utf8_lossy(tag).into_owned())
 }
 
 /// Gates a document that stands in another one; `None` if nothing in it changes.

@@ -3,8 +3,11 @@
 //! Both are the same for every visitor of a site and change only with the ruleset, so they are named by their content
 //! and kept by browsers for good. What differs by visitor, what is granted, stands in the tag.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use bytes::Bytes;
 use flate2::{Compress, Compression, FlushCompress};
 use ring::digest::{SHA256, digest};
 use serde_json::json;
@@ -20,19 +23,24 @@ pub struct OwnFile {
     pub path: Box<str>,
     /// For `integrity` (Subresource Integrity, section 3.1).
     pub integrity: Box<str>,
-    pub text: Vec<u8>,
-    pub gzip: Vec<u8>,
+    pub text: Bytes,
+    pub gzip: Bytes,
 }
 
 impl OwnFile {
+    /// The guard; the same for all sites.
+    pub fn guard(prefix: &str) -> Self {
+        OwnFile::new(prefix, "guard", without_comments(GUARD).into_bytes())
+    }
+
     fn new(prefix: &str, name: &str, text: Vec<u8>) -> Self {
         let hash = digest(&SHA256, &text);
         let short: String = URL_SAFE_NO_PAD.encode(hash).chars().take(16).collect();
         OwnFile {
             path: format!("{prefix}/{name}-{short}.js").into(),
             integrity: format!("sha256-{}", STANDARD.encode(hash)).into(),
-            gzip: compress(&text),
-            text,
+            gzip: compress(&text).into(),
+            text: text.into(),
         }
     }
 
@@ -59,16 +67,29 @@ fn compress(text: &[u8]) -> Vec<u8> {
 
 /// The scripts of one site.
 pub struct GuardFiles {
-    pub guard: OwnFile,
+    pub guard: Arc<OwnFile>,
     pub rules: OwnFile,
+    /// Path of the page in held frames.
+    pub frame: Box<str>,
+    /// Path to which the guard sends a choice.
+    pub choice: Box<str>,
 }
 
 impl GuardFiles {
-    pub fn new(site: &Site, catalog: &Catalog, purposes: &Purposes, prefix: &str, cookie: &str) -> Self {
+    /// The rules of `site` beside the `guard`. `cookie` is the name of the own one.
+    pub fn new(
+        guard: Arc<OwnFile>,
+        site: &Site,
+        catalog: &Catalog,
+        purposes: &Purposes,
+        (prefix, cookie): (&str, &str),
+    ) -> Self {
         let rules = tables(site, catalog, purposes, prefix, cookie);
         GuardFiles {
-            guard: OwnFile::new(prefix, "guard", without_comments(GUARD).into_bytes()),
+            guard,
             rules: OwnFile::new(prefix, "rules", rules.into_bytes()),
+            frame: format!("{prefix}/held").into(),
+            choice: format!("{prefix}/consent").into(),
         }
     }
 

@@ -1,16 +1,16 @@
 //! Which responses are pages, and what their header says once the body is rewritten.
 
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING,
-    CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE, TRAILER,
-    TRANSFER_ENCODING, VARY,
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,
+    CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE, TRAILER, TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderName, Version};
 
 use super::codec::{Coding, UPSTREAM_ACCEPT_ENCODING, Unsupported, content_coding, negotiate};
+use super::rules::language_tag;
 use super::stream::Outcome;
 use super::validator::{for_variant, with_variant};
-use crate::enforce::cache::is_storable;
+use crate::enforce::cache::{has_directive, is_storable, vary};
 use crate::enforce::change::HeaderChange;
 use crate::enforce::judge::Judge;
 use crate::policy::{Mode, PurposeSet};
@@ -94,8 +94,7 @@ pub fn page_plan(judge: &Judge<'_>, facts: &PageFacts<'_>) -> PagePlan {
         Mode::Observe => Treatment::Observe,
         Mode::Enforce => Treatment::Rewrite,
     };
-    let bodiless = matches!(facts.status, 204 | 205);
-    if bodiless {
+    if matches!(facts.status, 204 | 205) {
         return PagePlan::pass(judge.enforces());
     }
     if facts.status == 206 {
@@ -155,11 +154,6 @@ fn kind_of(headers: &HeaderMap) -> Option<Kind> {
     }
 }
 
-fn has_directive(headers: &HeaderMap, name: &str) -> bool {
-    let lines = headers.get_all(CACHE_CONTROL).into_iter().filter_map(|value| value.to_str().ok());
-    lines.flat_map(|line| line.split(',')).any(|directive| directive.trim().eq_ignore_ascii_case(name))
-}
-
 fn rewritten_header(facts: &PageFacts<'_>, to: Coding) -> Vec<HeaderChange> {
     let headers = facts.headers;
     let about_bytes = ABOUT_BYTES.map(HeaderName::from_static);
@@ -177,13 +171,7 @@ fn rewritten_header(facts: &PageFacts<'_>, to: Coding) -> Vec<HeaderChange> {
         Some(name) => changes.push(HeaderChange::set(CONTENT_ENCODING, name.into())),
         None => changes.push(HeaderChange::remove(CONTENT_ENCODING)),
     }
-    let varies = headers.get_all(VARY).into_iter().filter_map(|value| value.to_str().ok());
-    let varies: Vec<_> = varies.map(str::trim).filter(|value| !value.is_empty()).collect();
-    let by_coding = |value: &&str| value.split(',').any(|field| field.trim().eq_ignore_ascii_case("accept-encoding"));
-    if !varies.iter().any(by_coding) {
-        let all = varies.into_iter().chain(["Accept-Encoding"]).collect::<Vec<_>>().join(", ");
-        changes.push(HeaderChange::set(VARY, all.into_bytes()));
-    }
+    vary(headers, ["Accept-Encoding"], &mut changes);
     // HTTP/1.0 knows no chunks: there, the end is where the connection closes.
     if facts.version == Version::HTTP_11 && !headers.contains_key(TRANSFER_ENCODING) {
         changes.push(HeaderChange::set(TRANSFER_ENCODING, b"chunked".to_vec()));
@@ -252,9 +240,8 @@ pub fn variant(hash: &str, granted: PurposeSet) -> String {
 /// The first of the languages that the visitor accepts; English where there is none.
 pub fn preferred_language(headers: &HeaderMap) -> String {
     let field = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let first = field.split([',', ';']).next().unwrap_or_default().trim();
-    let plain = !first.is_empty() && first.len() <= 35 && first.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if plain { first.to_owned() } else { "en".to_owned() }
+    let first = field.split([',', ';']).next().unwrap_or_default();
+    language_tag(first.as_bytes()).unwrap_or_else(|| "en".to_owned())
 }
 
 /// Whether a visitor opens a page, in a window or a frame.

@@ -29,7 +29,19 @@ pub(super) struct Denied {
     pub vendor: Option<Arc<str>>,
 }
 
-impl Inspector<'_, '_> {
+impl<'a, 'r> Inspector<'a, 'r> {
+    /// `language` is what the page says, `depth` how many documents it stands in.
+    pub(super) fn new(
+        rules: &'a GateRules<'r>,
+        tally: &'a mut Tally,
+        addresses: &'a Addresses,
+        language: Option<&'a str>,
+        depth: usize,
+    ) -> Self {
+        let language = language.unwrap_or(rules.language);
+        Inspector { rules, tally, addresses, language, depth, denied: Denied::default() }
+    }
+
     /// Whether the address `written` is denied to an element that fetches a `kind`.
     pub(super) fn url(&mut self, written: &[u8], kind: ResourceKind) -> bool {
         match written.first().map(u8::to_ascii_lowercase) {
@@ -100,9 +112,8 @@ impl Inspector<'_, '_> {
 
     /// As [`Inspector::markup`], for what a browser that reads it goes on reading behind its end: a tag that has not
     /// ended is judged as far as it goes.
-    pub(super) fn open_markup(&mut self, mut text: Vec<u8>) -> Option<Vec<u8>> {
-        text.push(b'>');
-        let mut gated = self.markup(&text, None)?;
+    pub(super) fn open_markup(&mut self, text: &[u8]) -> Option<Vec<u8>> {
+        let mut gated = self.markup(&[text, b">"].concat(), None)?;
         gated.pop();
         Some(gated)
     }

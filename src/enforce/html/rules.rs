@@ -22,6 +22,14 @@ pub struct GateRules<'r> {
     pub language: &'r str,
 }
 
+/// A language tag that may stand in an address (RFC 5646, section 2.1); `None` if `value` is none.
+pub(super) fn language_tag(value: &[u8]) -> Option<String> {
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || *b == b'-';
+    let tag = value.trim_ascii();
+    let fits = !tag.is_empty() && tag.len() <= 35 && tag.iter().all(plain);
+    fits.then(|| String::from_utf8_lossy(tag).into_owned())
+}
+
 impl GateRules<'_> {
     /// Where the page is.
     pub(super) fn address(&self) -> String {

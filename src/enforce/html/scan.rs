@@ -2,8 +2,7 @@
 //!
 //! Nine tags in ten cannot make a browser contact anybody. This scanner steps over them, and over text, comments and
 //! end tags, as the tokenizer of the HTML Standard does (section 13.2.5): it knows where each ends, and nothing else.
-//! What it stops at goes to the parser. A property test holds that a page comes out the same when everything goes
-//! there.
+//! A property test holds that a page comes out the same when lol_html reads all of it.
 
 use std::ops::Range;
 

@@ -1,4 +1,5 @@
-//! Tags with their attributes, as places in the page: what lol_html reads, and nothing of what it could write.
+//! Tags with their attributes, as places in the page. A tag by itself is read here; where more has to be known, lol_html
+//! reads, and nothing of what it could write is used.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,13 +58,17 @@ pub(super) enum Event {
     },
 }
 
+/// Elements of HTML whose content is text, in which nothing but their own end tag is read.
+pub(super) fn is_text(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"script" | b"style" | b"title" | b"textarea" | b"iframe" | b"xmp" | b"noembed" | b"noframes" | b"noscript"
+    )
+}
+
 /// Elements whose end matters: their content is judged as a whole, or is read in another way.
 fn has_end(name: &[u8], foreign: bool) -> bool {
-    match name {
-        b"script" | b"style" => true,
-        b"title" | b"textarea" | b"iframe" | b"xmp" | b"noembed" | b"noframes" | b"noscript" if !foreign => true,
-        _ => nests(name, foreign),
-    }
+    matches!(name, b"script" | b"style") || (!foreign && is_text(name)) || nests(name, foreign)
 }
 
 /// Foreign elements that may hold HTML (HTML Standard, section 13.2.6).

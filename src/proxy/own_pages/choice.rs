@@ -6,7 +6,7 @@ use pingora::proxy::Session;
 use serde::Deserialize;
 
 use super::super::message::read_body;
-use crate::policy::{decode_percent, query_pairs};
+use crate::policy::{decode_form, query_pairs};
 
 /// A choice.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -59,8 +59,7 @@ fn parse_form(body: &[u8]) -> Choice {
     let mut choice = Choice::default();
     let mut none = false;
     for (key, value) in query_pairs(body) {
-        let spaced: Vec<u8> = value.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
-        let value = String::from_utf8_lossy(&decode_percent(&spaced)).into_owned();
+        let value = decode_form(value);
         match key {
             b"purposes" => {
                 choice.made = true;

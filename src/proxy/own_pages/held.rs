@@ -8,7 +8,7 @@ use pingora::proxy::Session;
 
 use super::{escape, page_response, problem, return_path};
 use crate::enforce::Judge;
-use crate::policy::{CspMode, Host, PurposeSet, ResourceKind, Rule, Url, decode_percent, query_pairs};
+use crate::policy::{CspMode, Host, PurposeSet, ResourceKind, Rule, Url, decode_form, query_pairs};
 use crate::proxy::context::{Context, judge};
 use crate::proxy::message::{own_response, respond, target};
 
@@ -92,11 +92,7 @@ struct Asked {
 
 fn asked(session: &Session) -> Option<Asked> {
     let (_, query) = target(session.req_header());
-    let value = |name: &[u8]| {
-        let value = query_pairs(query).find(|(key, _)| *key == name)?.1;
-        let spaced: Vec<u8> = value.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
-        Some(String::from_utf8_lossy(&decode_percent(&spaced)).into_owned())
-    };
+    let value = |name: &[u8]| query_pairs(query).find(|(key, _)| *key == name).map(|(_, value)| decode_form(value));
     let address = value(b"u").filter(|address| address.starts_with("https://") || address.starts_with("http://"))?;
     Some(Asked { address, language: value(b"l").unwrap_or_default(), once: value(b"once").is_some() })
 }
