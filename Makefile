@@ -15,7 +15,7 @@ help: ## What there is to make
 run: tools ## Build, and start the demo: a shop full of trackers behind the proxy
 	$(CARGO) run --locked --bin consentry -- demo
 
-test: tools browser ## Install what the tests need, and run them all
+test: tools browser packages ## Install what the tests need, and run them all
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then $(CARGO) nextest run --locked; else $(CARGO) test --locked; fi
 
 lint: tools ## Format, clippy; licences and sources where cargo-deny is installed
@@ -38,11 +38,19 @@ tools:
 	@command -v cmake >/dev/null && command -v cc >/dev/null || \
 		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install --yes --quiet --no-install-recommends cmake gcc g++ libc6-dev; }
 
-.PHONY: browser peers
+.PHONY: browser packages peers
 browser:
 	@command -v chromium >/dev/null || \
 		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install --yes --quiet --no-install-recommends chromium || \
 		  $(SUDO) apt-get install --yes --quiet --no-install-recommends chromium-browser; }
+
+# The other readers of consent strings and the banners that the tests compare with; `npm ci` only where the lock file is newer.
+packages: tests/npm/node_modules/.package-lock.json
+tests/npm/node_modules/.package-lock.json: tests/npm/package-lock.json
+	@command -v npm >/dev/null || \
+		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install --yes --quiet --no-install-recommends nodejs npm; }
+	npm ci --prefix tests/npm --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 peers:
 	@command -v wrk >/dev/null && command -v nginx >/dev/null && command -v haproxy >/dev/null && command -v zstd >/dev/null || \
