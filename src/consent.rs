@@ -7,7 +7,9 @@ mod cookies;
 mod own;
 mod resolve;
 pub mod signal;
+mod site_signals;
 
 pub use cookies::{CookiePair, cookie_pairs, merge_lines};
 pub use own::{OwnConsent, OwnCookie};
-pub use resolve::{Consent, Reading, Source, resolve};
+pub use resolve::{Consent, Fate, Observer, Resolver, Source};
+pub use site_signals::{ALIASES, FormatSettings, SiteSignals, format_named};
