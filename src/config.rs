@@ -7,6 +7,7 @@
 
 mod catalog;
 mod check;
+mod consent;
 mod csp;
 mod diagnostic;
 mod document;
@@ -27,6 +28,7 @@ use ipnet::IpNet;
 use ring::digest::{SHA256, digest};
 
 use crate::consent::{OwnCookie, SiteSignals};
+use crate::countries::Countries;
 use crate::policy::{Catalog, FilterList, OperatorRules, Purposes, Ruleset, Site, SiteOptions};
 
 pub use catalog::built_in as built_in_catalog;
@@ -107,6 +109,8 @@ pub struct ConsentSettings {
     pub header: http::HeaderName,
     /// The request field in which a trusted proxy says from which country a visitor comes.
     pub country_header: Option<http::HeaderName>,
+    /// Tells it by address, where no such field does.
+    pub countries: Option<Countries>,
 }
 
 /// A site, and what serves it.

@@ -65,6 +65,7 @@ pub(super) struct Consent {
     pub header: Option<Text>,
     pub signing_key: Option<Text>,
     pub country_header: Option<Text>,
+    pub country_file: Option<Text>,
 }
 
 #[derive(Default, Deserialize)]

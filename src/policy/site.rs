@@ -91,7 +91,7 @@ impl CookieLifetimes {
 }
 
 /// Settings of a site that need no compiling.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SiteOptions {
     pub name: Box<str>,
     pub hosts: Vec<HostPattern>,

@@ -22,7 +22,7 @@ pub(super) async fn filter(gateway: &Gateway, session: &mut Session, context: &m
         Ok(host) => host,
         Err(problem) => return Box::pin(refuse(gateway, session, context, 400, "malformed", problem)).await,
     };
-    let Some((decision, mode)) = decide(session, context, host) else {
+    let Some((decision, mode)) = decide(gateway, session, context, host) else {
         let problem = "no site is configured for this host";
         return Box::pin(refuse(gateway, session, context, 421, "unknown_host", problem)).await;
     };
@@ -56,12 +56,13 @@ pub(super) async fn filter(gateway: &Gateway, session: &mut Session, context: &m
 }
 
 /// Which site answers for `host`, what the visitor agreed to there, and the site's mode; `None` if no site does.
-fn decide(session: &Session, context: &Context, host: Host) -> Option<(Decision, Mode)> {
+fn decide(gateway: &Gateway, session: &Session, context: &Context, host: Host) -> Option<(Decision, Mode)> {
     let snapshot = &context.snapshot;
     let position = snapshot.ruleset.site_at(&host)?;
     let (resolver, mut runtime) = (snapshot.resolver(position)?, snapshot.sites.get(position)?);
     let headers = &session.req_header().headers;
-    let consent = resolver.resolve(headers, country(session, context), context.now, &mut runtime);
+    let country = country(session, context, &gateway.server, &resolver.site.options);
+    let consent = resolver.resolve(headers, country, context.now, &mut runtime);
     let opted_out = global_privacy_control(headers);
     Some((Decision { site: position, host, consent, opted_out }, resolver.site.options.mode))
 }

@@ -9,12 +9,10 @@ use super::decode::millis;
 use super::{Choices, Format, Problem, Signal, SignalInput, Strength, Tier};
 use crate::policy::{PurposeSet, decode_percent};
 
-const COOKIE: &str = "CookieConsent";
-
 pub(super) const FORMAT: Format = Format {
     name: "cookiebot",
     tier: Tier::Banner,
-    cookies: &[COOKIE],
+    cookies: &["CookieConsent"],
     listed_cookies: &[],
     ids: &[("preferences", "preferences"), ("statistics", "analytics"), ("marketing", "marketing")],
     read,
@@ -31,8 +29,8 @@ struct Will {
 fn read<'a>(input: &SignalInput<'a>, mut choices: Choices<'_>) -> Option<Signal<'a>> {
     let mut will = Will::default();
     let mut malformed = false;
-    for value in input.values(COOKIE) {
-        let value = decode_percent(value);
+    for cookie in input.cookies.iter() {
+        let value = decode_percent(cookie.value);
         match value.trim_ascii() {
             b"0" => {
                 choices.set_all(choices.mapped(), false);

@@ -7,9 +7,8 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::{Choices, CookieIndex, Format, Found, IdMap, Signal, SignalInput, Strength};
-use crate::config;
 use crate::consent::OwnCookie;
-use crate::policy::{Purpose, PurposeSet, Purposes, Site};
+use crate::policy::{Purpose, PurposeSet, Purposes, SiteOptions};
 
 /// A site for which a format is read.
 pub(super) struct Reader {
@@ -17,7 +16,7 @@ pub(super) struct Reader {
     index: CookieIndex,
     ids: IdMap,
     revision: Option<String>,
-    site: Site,
+    site: SiteOptions,
     own: OwnCookie,
 }
 
@@ -28,8 +27,6 @@ pub(super) fn reader(format: &'static Format) -> Reader {
 
 /// A site with its own meanings of ids, and a revision.
 pub(super) fn reader_with(format: &'static Format, ids: &[(&str, &str)], revision: Option<&str>) -> Reader {
-    const SITE: &str = "[listen]\ntraffic = [\"127.0.0.1:0\"]\n[[site]]\nname = \"s\"\nhosts = [\"*\"]\nupstream = [\"http://127.0.0.1:1\"]\n";
-    let loaded = config::parse("c.toml".as_ref(), SITE.as_bytes(), &|_| Err(std::io::ErrorKind::NotFound.into()));
     let purposes = Purposes::default();
     let configured: Vec<_> = ids.iter().map(|(id, name)| (Box::from(*id), purposes.get(name).unwrap())).collect();
     let names = format.cookies.iter().chain(format.listed_cookies).map(|name| (*name, 1));
@@ -38,7 +35,11 @@ pub(super) fn reader_with(format: &'static Format, ids: &[(&str, &str)], revisio
         index: CookieIndex::new(names),
         ids: IdMap::new(format.ids, &configured, &purposes),
         revision: revision.map(str::to_owned),
-        site: loaded.config.unwrap().compile().ruleset.sites.remove(0),
+        site: SiteOptions {
+            purposes: Purposes::BUILT_IN,
+            gpc_caps: PurposeSet::of(Purpose::MARKETING),
+            ..SiteOptions::default()
+        },
         own: OwnCookie::new("consentry", None),
     }
 }
@@ -83,7 +84,7 @@ impl Reader {
             cookies: found.of(1),
             own: &self.own,
             purposes: &purposes,
-            site: &self.site.options,
+            site: &self.site,
             revision: self.revision.as_deref(),
         };
         let mut note = |id: &[u8]| unmapped.push(String::from_utf8_lossy(id).into_owned());
