@@ -4,6 +4,7 @@
 //! request and keeps the result.
 
 mod cookies;
+pub mod iab;
 mod own;
 mod resolve;
 pub mod signal;
