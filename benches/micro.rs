@@ -61,7 +61,7 @@ fn response_headers() -> HeaderMap {
 
 fn judge(granted: PurposeSet, host: &Host) -> Option<Judge<'_>> {
     let ruleset = ruleset();
-    Some(Judge { catalog: &ruleset.catalog, site: ruleset.sites.first()?, host, granted })
+    Some(Judge { catalog: &ruleset.catalog, site: ruleset.sites.first()?, host, granted: granted.into() })
 }
 
 /// The `Cookie` editor alone.

@@ -6,6 +6,7 @@
 
 mod catalog;
 mod filters;
+mod grant;
 mod hosts;
 mod literals;
 mod mentions;
@@ -18,10 +19,12 @@ mod ruleset;
 mod site;
 mod sources;
 mod url;
+mod vendors;
 mod verdict;
 
-pub use catalog::{Catalog, CatalogBuilder, ClickId, CookieFact, HostFact, StorageFact, Vendor, VendorId};
+pub use catalog::{Catalog, CatalogBuilder, ClickId, CookieFact, HostFact, StorageFact, Vendor};
 pub use filters::{FilterList, Filters};
+pub use grant::Grant;
 pub use hosts::{Host, HostMap, HostPattern};
 pub use names::NameIndex;
 pub use pattern::{Pattern, PatternError};
@@ -35,4 +38,5 @@ pub use site::{
 };
 pub use sources::{CspHost, CspMode, CspOptions, SourceLists};
 pub use url::{Url, decode_form, decode_percent, normal_path, query_pairs, split_query};
-pub use verdict::{Mode, Origin, Rule, Verdict};
+pub use vendors::{TooManyVendors, VendorId, VendorSet};
+pub use verdict::{Mode, Origin, Rule, RuleVendor, Verdict};

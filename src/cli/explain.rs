@@ -10,8 +10,8 @@ use crate::config::{self, Compiled, ConsentSettings, Loaded};
 use crate::consent::{CookiePair, Reading, cookie_pairs, resolve};
 use crate::enforce::{Judge, SetCookie, is_signed};
 use crate::policy::{
-    Host, Mode, PurposeSet, RequestFacts, RequestRule, ResourceKind, Ruleset, Site, Url, Verdict, decode_percent,
-    query_pairs,
+    Grant, Host, Mode, PurposeSet, RequestFacts, RequestRule, ResourceKind, Ruleset, Site, Url, Verdict,
+    decode_percent, query_pairs,
 };
 use crate::reload::unix_time;
 
@@ -84,7 +84,7 @@ fn explanation(arguments: &Arguments, ruleset: &Ruleset, settings: &ConsentSetti
         text.line("nothing is judged: the site is passed on as it is");
         return Ok(text.text);
     }
-    let granted = text.consent(site, settings, &headers);
+    let granted = Grant::from(text.consent(site, settings, &headers));
     let judge = Judge { catalog: &ruleset.catalog, site, host: &host, granted };
     text.request(&judge, arguments, &url);
     for CookiePair { name, .. } in cookie_pairs(&headers) {
@@ -202,6 +202,11 @@ impl Explanation<'_> {
             (true, _) => "allowed".to_owned(),
             (false, true) => format!("denied, {consequence}"),
             (false, false) => format!("would be denied, {consequence} (only observed)"),
+        };
+        let purpose = if verdict.refused {
+            format!("{purpose}, but not for a vendor who was refused")
+        } else {
+            purpose.to_owned()
         };
         let rule = verdict.rule.map_or("no rule knows it".to_owned(), |rule| format!("rule {rule}"));
         self.line(&format!("{what} {name}: {outcome}; {purpose}; {rule}"));

@@ -170,6 +170,8 @@ pub(super) struct Vendor {
     pub privacy: Option<Text>,
     pub purpose: Option<Text>,
     pub about: Option<String>,
+    /// Number in the IAB's Global Vendor List.
+    pub gvl: Option<Spanned<u64>>,
     pub cookies: Vec<Spanned<VendorCookie>>,
     pub storage: Vec<Spanned<VendorKey>>,
     pub globals: Vec<Text>,

@@ -10,7 +10,7 @@ use super::Gateway;
 use crate::consent::Consent;
 use crate::enforce::html::Outcome;
 use crate::enforce::{Judge, RequestEdits, Tally};
-use crate::policy::{Host, Mode, PurposeSet, Site};
+use crate::policy::{Grant, Host, Mode, PurposeSet, Site};
 use crate::reload::{SiteRuntime, Snapshot};
 
 /// The state of one request. Everything that depends on the ruleset asks the snapshot in here, so that a reload in the
@@ -104,7 +104,8 @@ impl Context {
 /// As [`Context::judge`], while the rest of the context is borrowed.
 pub(super) fn judge<'a>(snapshot: &'a Snapshot, decision: &'a Decision) -> Option<Judge<'a>> {
     let site = snapshot.ruleset.sites.get(decision.site).filter(|site| site.options.mode != Mode::Off)?;
-    Some(Judge { catalog: &snapshot.ruleset.catalog, site, host: &decision.host, granted: decision.consent.granted })
+    let granted = Grant::from(decision.consent.granted);
+    Some(Judge { catalog: &snapshot.ruleset.catalog, site, host: &decision.host, granted })
 }
 
 /// Counts a request as long as it lives, also when a bug ends it.

@@ -62,7 +62,7 @@ fn decide(
 ) -> bool {
     let site = &ruleset.sites[ruleset.site_at(host).unwrap()];
     let consent = resolve(site, &ruleset.purposes, own, request, now, |_, _, _| {});
-    let judge = Judge { catalog: &ruleset.catalog, site, host, granted: consent.granted };
+    let judge = Judge { catalog: &ruleset.catalog, site, host, granted: consent.granted.into() };
     let mut tally = Tally::default();
     let facts = RequestFacts { method: "GET", path: b"/products/lantern", query: b"colour=red&page=2", body: None };
     let blocked = judge.request(&facts).known().is_some_and(|verdict| verdict.blocks());
@@ -135,8 +135,12 @@ fn clean_paths_allocate_nothing() {
 fn stripping_allocates_once_for_the_request() {
     let (ruleset, host) = (ruleset(), Host::parse(b"shop.example").unwrap());
     let site = &ruleset.sites[0];
-    let judge =
-        Judge { catalog: &ruleset.catalog, site, host: &host, granted: consentry::policy::PurposeSet::NECESSARY };
+    let judge = Judge {
+        catalog: &ruleset.catalog,
+        site,
+        host: &host,
+        granted: consentry::policy::PurposeSet::NECESSARY.into(),
+    };
     let request = headers(&[("cookie", "_ga=1; PHPSESSID=2; _fbp=3; csrftoken=4; _gid=5")]);
     let mut tally = Tally::default();
     assert_eq!(allocations(|| drop(edit_request(&judge, &request, b"", &mut tally))), 1);
