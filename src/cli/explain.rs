@@ -11,8 +11,8 @@ use crate::consent::signal::{FORMATS, Signal};
 use crate::consent::{CookiePair, Fate, Observer, Resolver, cookie_pairs};
 use crate::enforce::{Judge, SetCookie, is_signed};
 use crate::policy::{
-    Country, Host, Jurisdiction, Mode, PurposeSet, Purposes, RequestFacts, RequestRule, ResourceKind, Ruleset, Url,
-    Verdict, decode_percent, query_pairs,
+    Country, Grant, Host, Jurisdiction, Mode, PurposeSet, Purposes, RequestFacts, RequestRule, ResourceKind, Ruleset,
+    Url, Verdict, decode_percent, query_pairs,
 };
 use crate::reload::unix_time;
 
@@ -94,7 +94,8 @@ fn explanation(arguments: &Arguments, compiled: &Compiled) -> Result<String, Str
         text.line("nothing is judged: the site is passed on as it is");
         return Ok(text.text);
     }
-    let resolver = Resolver { site, signals, own: &settings.cookie, purposes: &ruleset.purposes };
+    let resolver =
+        Resolver { site, signals, own: &settings.cookie, purposes: &ruleset.purposes, catalog: &ruleset.catalog };
     let granted = text.consent(&resolver, &headers, arguments.country);
     let judge = Judge { catalog: &ruleset.catalog, site, host: &host, granted };
     text.request(&judge, arguments, &url);
@@ -195,7 +196,7 @@ impl Explanation<'_> {
     }
 
     /// Writes each signal and what came of it; returns what is granted.
-    fn consent(&mut self, resolver: &Resolver<'_>, headers: &HeaderMap, country: Option<Country>) -> PurposeSet {
+    fn consent(&mut self, resolver: &Resolver<'_>, headers: &HeaderMap, country: Option<Country>) -> Grant {
         let mut seen = Seen { purposes: &self.ruleset.purposes, lines: Vec::new() };
         let consent = resolver.resolve(headers, country, unix_time(), &mut seen);
         if seen.lines.is_empty() {
@@ -220,7 +221,7 @@ impl Explanation<'_> {
         }
         let granted = names(&self.ruleset.purposes, consent.granted);
         self.line(&format!("consent   {granted} (source: {})", consent.source.name()));
-        consent.granted
+        consent.grant()
     }
 
     fn request(&mut self, judge: &Judge<'_>, arguments: &Arguments, url: &Url<'_>) {
@@ -253,6 +254,11 @@ impl Explanation<'_> {
             (true, _) => "allowed".to_owned(),
             (false, true) => format!("denied, {consequence}"),
             (false, false) => format!("would be denied, {consequence} (only observed)"),
+        };
+        let purpose = if verdict.refused {
+            format!("{purpose}, but not for a vendor who was refused")
+        } else {
+            purpose.to_owned()
         };
         let rule = verdict.rule.map_or("no rule knows it".to_owned(), |rule| format!("rule {rule}"));
         self.line(&format!("{what} {name}: {outcome}; {purpose}; {rule}"));

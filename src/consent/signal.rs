@@ -8,10 +8,13 @@ mod cookiebot;
 mod decode;
 mod found;
 mod gpc;
+mod gpp;
 mod onetrust;
 mod own;
+mod tcf;
 #[cfg(test)]
 mod testing;
+mod us_privacy;
 
 use std::borrow::Cow;
 
@@ -20,7 +23,7 @@ pub use found::{CookieIndex, Found, FoundCookies, MAX_COOKIES, MAX_VALUE};
 pub use gpc::global_privacy_control;
 
 use super::own::OwnCookie;
-use crate::policy::{PurposeSet, Purposes, SiteOptions};
+use crate::policy::{Catalog, PurposeSet, Purposes, SiteOptions, VendorSet};
 
 /// How much a signal says about the visitor's own will.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +82,8 @@ pub struct Signal<'a> {
     pub granted: PurposeSet,
     /// Apart from `granted`.
     pub denied: PurposeSet,
+    /// Vendors that are refused, whatever is granted.
+    pub refused: VendorSet,
     pub strength: Strength,
     /// Unix time in seconds, if the format tells.
     pub decided_at: Option<u64>,
@@ -93,6 +98,7 @@ impl Signal<'_> {
         Signal {
             granted: PurposeSet::EMPTY,
             denied: PurposeSet::EMPTY,
+            refused: VendorSet::EMPTY,
             strength: Strength::Explicit,
             decided_at: None,
             policy_version: None,
@@ -125,6 +131,8 @@ pub struct SignalInput<'a> {
     /// Finds a purpose by its name.
     pub purposes: &'a Purposes,
     pub site: &'a SiteOptions,
+    /// Knows vendors by their numbers in the Global Vendor List.
+    pub catalog: &'a Catalog,
     /// The revision of the banner's settings that the site says is in force.
     pub revision: Option<&'a str>,
 }
@@ -171,5 +179,13 @@ pub struct Format {
     pub read: for<'a> fn(&SignalInput<'a>, Choices<'_>) -> Option<Signal<'a>>,
 }
 
+impl Format {
+    /// Whether it says something about single vendors, and not only about purposes.
+    pub fn names_vendors(&self) -> bool {
+        self.cookies.iter().chain(self.listed_cookies).any(|name| *name == "euconsent-v2")
+    }
+}
+
 /// Every format that is known, at most 64. `consentry` is always first.
-pub static FORMATS: &[&Format] = &[&own::FORMAT, &cookiebot::FORMAT, &onetrust::FORMAT];
+pub static FORMATS: &[&Format] =
+    &[&own::FORMAT, &cookiebot::FORMAT, &onetrust::FORMAT, &tcf::FORMAT, &gpp::FORMAT, &us_privacy::FORMAT];

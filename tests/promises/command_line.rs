@@ -99,7 +99,7 @@ fn explain_shows_each_step() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let said = text(&output.stdout);
     for part in [
-        "signal    consentry: grants necessary, analytics; denies preferences, marketing; it decides",
+        "signal    consentry (explicit): grants necessary, analytics; denies preferences, marketing; it counts",
         "consent   necessary, analytics (source: consentry)",
         "request https://shop.example/g/collect?v=2&tid=G-1&gclid=x: allowed; analytics; rule `",
         "cookie _ga: allowed; analytics; rule `_ga` of Google Analytics (built-in catalog/analytics.toml:",

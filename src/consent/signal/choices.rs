@@ -90,6 +90,11 @@ impl<'m> Choices<'m> {
         self.ids.get(id)
     }
 
+    /// Every id that somebody has mapped, and what it is for.
+    pub fn ids(&self) -> impl Iterator<Item = (&'m [u8], Purpose)> + use<'m> {
+        self.ids.0.iter().map(|entry| (&*entry.id, entry.purpose))
+    }
+
     /// Every purpose that some id is for.
     pub fn mapped(&self) -> PurposeSet {
         self.ids.0.iter().map(|entry| entry.purpose).collect()

@@ -1,6 +1,7 @@
 //! Vectors for formats, in one line each.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
@@ -8,7 +9,7 @@ use proptest::test_runner::TestRunner;
 
 use super::{Choices, CookieIndex, Format, Found, IdMap, Signal, SignalInput, Strength};
 use crate::consent::OwnCookie;
-use crate::policy::{Purpose, PurposeSet, Purposes, SiteOptions};
+use crate::policy::{Catalog, Purpose, PurposeSet, Purposes, SiteOptions, VendorSet};
 
 /// A site for which a format is read.
 pub(super) struct Reader {
@@ -16,8 +17,9 @@ pub(super) struct Reader {
     index: CookieIndex,
     ids: IdMap,
     revision: Option<String>,
-    site: SiteOptions,
+    pub(super) site: SiteOptions,
     own: OwnCookie,
+    pub(super) catalog: Arc<Catalog>,
 }
 
 /// A site that says nothing about `format`.
@@ -41,6 +43,7 @@ pub(super) fn reader_with(format: &'static Format, ids: &[(&str, &str)], revisio
             ..SiteOptions::default()
         },
         own: OwnCookie::new("consentry", None),
+        catalog: Arc::new(Catalog::default()),
     }
 }
 
@@ -65,6 +68,11 @@ impl Reader {
         })
     }
 
+    /// Vendors that are refused by a `Cookie` line.
+    pub(super) fn refused(&self, cookies: &str) -> VendorSet {
+        self.with_signal(cookies.as_bytes(), &mut Vec::new(), |signal| signal.map_or(VendorSet::EMPTY, |s| s.refused))
+    }
+
     fn with_signal<T>(
         &self,
         cookies: &[u8],
@@ -85,6 +93,7 @@ impl Reader {
             own: &self.own,
             purposes: &purposes,
             site: &self.site,
+            catalog: &self.catalog,
             revision: self.revision.as_deref(),
         };
         let mut note = |id: &[u8]| unmapped.push(String::from_utf8_lossy(id).into_owned());
