@@ -4,14 +4,20 @@
 //! default, and one pure function. To add one, write its file and add its line.
 
 mod choices;
+mod complianz;
 mod cookiebot;
+mod cookieconsent;
 mod decode;
 mod found;
 mod gpc;
+mod klaro;
 mod onetrust;
 mod own;
+mod records;
 #[cfg(test)]
 mod testing;
+mod wp_consent_api;
+mod zaraz;
 
 use std::borrow::Cow;
 
@@ -172,4 +178,13 @@ pub struct Format {
 }
 
 /// Every format that is known, at most 64. `consentry` is always first.
-pub static FORMATS: &[&Format] = &[&own::FORMAT, &cookiebot::FORMAT, &onetrust::FORMAT];
+pub static FORMATS: &[&Format] = &[
+    &own::FORMAT,
+    &wp_consent_api::FORMAT,
+    &complianz::FORMAT,
+    &cookiebot::FORMAT,
+    &cookieconsent::FORMAT,
+    &klaro::FORMAT,
+    &onetrust::FORMAT,
+    &zaraz::FORMAT,
+];
