@@ -3,17 +3,23 @@
 //! A format is one file with one [`Format`], listed in [`FORMATS`]: the cookies it lives in, what its ids mean by
 //! default, and one pure function. To add one, write its file and add its line.
 
+mod axeptio;
 mod choices;
+mod civic;
 mod complianz;
 mod cookiebot;
 mod cookieconsent;
 mod decode;
+mod didomi;
 mod found;
 mod gpc;
+mod iubenda;
 mod klaro;
 mod onetrust;
+mod osano;
 mod own;
 mod records;
+mod shopify;
 #[cfg(test)]
 mod testing;
 mod wp_consent_api;
@@ -181,10 +187,16 @@ pub struct Format {
 pub static FORMATS: &[&Format] = &[
     &own::FORMAT,
     &wp_consent_api::FORMAT,
+    &axeptio::FORMAT,
+    &civic::FORMAT,
     &complianz::FORMAT,
     &cookiebot::FORMAT,
     &cookieconsent::FORMAT,
+    &didomi::FORMAT,
+    &iubenda::FORMAT,
     &klaro::FORMAT,
     &onetrust::FORMAT,
+    &osano::FORMAT,
+    &shopify::FORMAT,
     &zaraz::FORMAT,
 ];

@@ -91,6 +91,10 @@ pub(super) enum Scalar<'a> {
 }
 
 impl Scalar<'_> {
+    pub fn is(&self, state: bool) -> bool {
+        matches!(self, Scalar::Boolean(own) if *own == state)
+    }
+
     /// A whole number, also one that is written as text.
     pub fn number(&self) -> Option<i64> {
         match self {
