@@ -4,20 +4,27 @@
 //! default, and one pure function. To add one, write its file and add its line.
 
 mod axeptio;
+mod borlabs;
 mod choices;
 mod civic;
 mod complianz;
+mod cookie_information;
 mod cookiebot;
 mod cookieconsent;
+mod cookiefirst;
+mod cookiescript;
 mod decode;
 mod didomi;
+mod fides;
 mod found;
 mod gpc;
 mod iubenda;
+mod ketch;
 mod klaro;
 mod onetrust;
 mod osano;
 mod own;
+mod piwik_pro;
 mod records;
 mod shopify;
 #[cfg(test)]
@@ -188,15 +195,22 @@ pub static FORMATS: &[&Format] = &[
     &own::FORMAT,
     &wp_consent_api::FORMAT,
     &axeptio::FORMAT,
+    &borlabs::FORMAT,
     &civic::FORMAT,
     &complianz::FORMAT,
+    &cookie_information::FORMAT,
     &cookiebot::FORMAT,
     &cookieconsent::FORMAT,
+    &cookiefirst::FORMAT,
+    &cookiescript::FORMAT,
     &didomi::FORMAT,
+    &fides::FORMAT,
     &iubenda::FORMAT,
+    &ketch::FORMAT,
     &klaro::FORMAT,
     &onetrust::FORMAT,
     &osano::FORMAT,
+    &piwik_pro::FORMAT,
     &shopify::FORMAT,
     &zaraz::FORMAT,
 ];

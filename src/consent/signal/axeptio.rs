@@ -4,7 +4,7 @@
 //! There are no categories: the site says what a vendor is for. The cookie is there before a choice, with
 //! `$$completed` not `true`. `axeptio_authorized_vendors` and `axeptio_all_vendors` repeat it for tag managers, and are
 //! not read.
-//! Source: Axeptio developer documentation, "Cookies and local storage", and the cookies it writes.
+//! Source: cookies of sites that use it, and programs that read them.
 
 use super::decode::{Members, Scalar, iso_time, json};
 use super::records::{Record, records};

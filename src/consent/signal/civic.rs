@@ -3,7 +3,7 @@
 //! `optionalCookies` gives each category's state: `accepted`, `revoked`, or `legitimate interest`, which is no consent.
 //! A plain refusal leaves it empty, with `interactedWith` true: what is missing then is refused. Before that, states are
 //! the banner's initial ones. Categories are the site's, their names without separators; the usual ones are known.
-//! Source: Civic Cookie Control documentation, "Cookie Control v9: the CookieControl cookie".
+//! Source: cookies of sites that use version 9, and programs that read them.
 
 use std::borrow::Cow;
 

@@ -4,7 +4,7 @@
 //! categories that the visitor has not closed the banner over, so that these are the banner's own. What the script does
 //! about a category without a cookie depends on the region it guesses, which nobody else knows: here it is undecided.
 //! Other cookies of the same prefix hold raw JSON or ids, and are not read.
-//! Source: Complianz, the script of the WordPress plugin.
+//! Source: the WordPress plugin Complianz, its banner's script (`complianz.js`).
 
 use std::borrow::Cow;
 

@@ -4,7 +4,7 @@
 //! the standard purposes, and the token the others. `cookies` is storage itself: who refuses it refuses everything.
 //! Choices about vendors are not read. `didomi_dcs`, which can replace the token, holds numbers that only the tenant's
 //! page can name.
-//! Source: Didomi developer documentation, "Didomi Consent String" and "Cookies and storage".
+//! Source: Didomi developer documentation, the pages on cookies and on the Didomi Consent String.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;

@@ -3,7 +3,7 @@
 //! There are no categories, times or revisions: what a service is for is in the page's own settings, so the site says it
 //! again. Services that are required are `true` always, and say nothing about others. A site can rename the cookie, or
 //! keep the record in the browser's storage, where no server sees it.
-//! Source: Klaro documentation, "Configuration" (`storageName`, `storageMethod`); its cookies as the library writes them.
+//! Source: Klaro 0.7, `consent-manager.js` and `stores.js`, and its cookies as it writes them.
 
 use super::decode::{Members, json};
 use super::records::{Record, records};

@@ -2,7 +2,8 @@
 //!
 //! Its own script looks for JSON of `{CATEGORY: "ACCEPT"|"DENY"}` first, and so does this. Who accepts `OPT_OUT` has
 //! opted out of the sale of data. `osano_consentmanager_uuid` is an id, and not read.
-//! Source: Osano documentation, "Consent Manager: JavaScript API" (categories), and the cookies it writes.
+//! Source: cookies of sites that use it, and programs that read them. Its JSON has not been seen, so that there only the
+//! two words count.
 
 use super::decode::{Members, Scalar, json};
 use super::records::{Record, records};

@@ -4,7 +4,7 @@
 //! empty. `purposes` is what Shopify makes of the region, all true where it asks nobody; older stores keep it in `_cmp_a`.
 //! In version 2.0 one `con.GDPR` stands for all: only its refusal is read, and the sale's, as one of marketing. Version 3
 //! is a short text, `3.AMPS_…`, whose form is not documented: the page reads it.
-//! Source: Shopify developer documentation, "Customer Privacy API", and the cookies it writes.
+//! Source: Shopify developer documentation, "Customer Privacy API" (meanings); the form is of cookies that shops set.
 
 use serde::Deserialize;
 
@@ -57,10 +57,11 @@ struct Permissions {
     p: Option<bool>,
 }
 
-/// A choice, and what it is about.
-type Said = (&'static str, Option<bool>);
+/// What something is about, and whether it is granted.
+type Said = (&'static str, bool);
 
 impl Tracking<'_> {
+    /// The visitor's choices.
     fn visitor(&self) -> Vec<Said> {
         let Some(con) = &self.con else { return Vec::new() };
         let refused = |text: &Option<Text<'_>>| state(text).filter(|granted| !granted);
@@ -69,12 +70,17 @@ impl Tracking<'_> {
         if let Some(cmp) = &con.cmp {
             said.extend([("a", state(&cmp.a)), ("m", state(&cmp.m)), ("p", state(&cmp.p)), ("m", refused(&cmp.s))]);
         }
-        said
+        known(said)
     }
 
+    /// What holds in the visitor's region.
     fn region(&self) -> Vec<Said> {
-        self.purposes.as_ref().map_or(Vec::new(), |region| vec![("a", region.a), ("m", region.m), ("p", region.p)])
+        self.purposes.as_ref().map_or(Vec::new(), |all| known(vec![("a", all.a), ("m", all.m), ("p", all.p)]))
     }
+}
+
+fn known(said: Vec<(&'static str, Option<bool>)>) -> Vec<Said> {
+    said.into_iter().filter_map(|(id, state)| Some((id, state?))).collect()
 }
 
 fn state(text: &Option<Text<'_>>) -> Option<bool> {
@@ -86,22 +92,26 @@ fn state(text: &Option<Text<'_>>) -> Option<bool> {
 }
 
 fn read<'a>(input: &SignalInput<'a>, choices: Choices<'_>) -> Option<Signal<'a>> {
-    let parse =
-        |value| json(value, |text| serde_json::from_str(text).ok().map(|t: Tracking<'_>| (t.visitor(), t.region())));
-    let has_chosen = |value| parse(value).is_some_and(|(visitor, _)| visitor.iter().any(|(_, state)| state.is_some()));
-    let chosen = input.cookies.iter().any(|cookie| has_chosen(cookie.value));
+    let chosen = input.cookies.iter().any(|cookie| parse(cookie.value).is_some_and(|(visitor, _)| !visitor.is_empty()));
     records(input, input.cookies.iter(), choices, |cookie, choices| {
         if cookie.value.starts_with(b"3.") {
             return Some(Record::Opaque);
         }
         let (visitor, region) = parse(cookie.value)?;
-        let said: Vec<_> = if chosen { visitor } else { region };
-        let mut said = said.into_iter().filter_map(|(id, state)| Some((id, state?))).peekable();
-        if said.peek().is_none() {
+        let said = if chosen { visitor } else { region };
+        if said.is_empty() {
             return Some(Record::Undecided);
         }
-        said.for_each(|(id, granted)| choices.set(id, granted));
+        said.iter().for_each(|(id, granted)| choices.set(id, *granted));
         Some(if chosen { Record::explicit(None) } else { Record::implied(None) })
+    })
+}
+
+/// The visitor's choices, and what holds in the region.
+fn parse(value: &[u8]) -> Option<(Vec<Said>, Vec<Said>)> {
+    json(value, |text| {
+        let tracking: Tracking<'_> = serde_json::from_str(text).ok()?;
+        Some((tracking.visitor(), tracking.region()))
     })
 }
 

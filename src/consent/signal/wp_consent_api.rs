@@ -3,7 +3,7 @@
 //!
 //! The prefix can be changed by a filter. A category without a cookie is undecided. `statistics-anonymous`, statistics
 //! without personal data, says nothing about the others: banners allow it at all times.
-//! Source: WP Consent API, the readme of the WordPress plugin.
+//! Source: the WordPress plugin "WP Consent API", its readme.
 
 use super::records::{Record, records};
 use super::{Choices, Format, Signal, SignalInput, Tier};

@@ -1,7 +1,7 @@
 //! Cloudflare Zaraz: `zaraz-consent` or `cf_consent`, URL-encoded JSON of `{purpose: bool}`, written by a choice.
 //!
 //! Purposes have random ids, which the site says the meaning of. One that is missing has not been asked about.
-//! Source: Cloudflare documentation, "Zaraz: Consent management" (cookie name) and its "API" page.
+//! Source: Cloudflare documentation, "Zaraz: Consent management", and its page on the API.
 
 use super::klaro::switches;
 use super::records::records;
