@@ -3,18 +3,37 @@
 //! A format is one file with one [`Format`], listed in [`FORMATS`]: the cookies it lives in, what its ids mean by
 //! default, and one pure function. To add one, write its file and add its line.
 
+mod axeptio;
+mod borlabs;
 mod choices;
+mod civic;
+mod complianz;
+mod cookie_information;
 mod cookiebot;
+mod cookieconsent;
+mod cookiefirst;
+mod cookiescript;
 mod decode;
+mod didomi;
+mod fides;
 mod found;
 mod gpc;
 mod gpp;
+mod iubenda;
+mod ketch;
+mod klaro;
 mod onetrust;
+mod osano;
 mod own;
+mod piwik_pro;
+mod records;
+mod shopify;
 mod tcf;
 #[cfg(test)]
 mod testing;
 mod us_privacy;
+mod wp_consent_api;
+mod zaraz;
 
 use std::borrow::Cow;
 
@@ -187,5 +206,29 @@ impl Format {
 }
 
 /// Every format that is known, at most 64. `consentry` is always first.
-pub static FORMATS: &[&Format] =
-    &[&own::FORMAT, &cookiebot::FORMAT, &onetrust::FORMAT, &tcf::FORMAT, &gpp::FORMAT, &us_privacy::FORMAT];
+pub static FORMATS: &[&Format] = &[
+    &own::FORMAT,
+    &wp_consent_api::FORMAT,
+    &axeptio::FORMAT,
+    &borlabs::FORMAT,
+    &civic::FORMAT,
+    &complianz::FORMAT,
+    &cookie_information::FORMAT,
+    &cookiebot::FORMAT,
+    &cookieconsent::FORMAT,
+    &cookiefirst::FORMAT,
+    &cookiescript::FORMAT,
+    &didomi::FORMAT,
+    &fides::FORMAT,
+    &iubenda::FORMAT,
+    &ketch::FORMAT,
+    &klaro::FORMAT,
+    &onetrust::FORMAT,
+    &osano::FORMAT,
+    &piwik_pro::FORMAT,
+    &shopify::FORMAT,
+    &zaraz::FORMAT,
+    &tcf::FORMAT,
+    &gpp::FORMAT,
+    &us_privacy::FORMAT,
+];

@@ -48,6 +48,11 @@ pub(super) fn reader_with(format: &'static Format, ids: &[(&str, &str)], revisio
 }
 
 impl Reader {
+    /// The same on a site whose cookies have other names.
+    pub(super) fn named(self, cookies: &[&str]) -> Reader {
+        Reader { index: CookieIndex::new(cookies.iter().map(|name| (*name, 1))), ..self }
+    }
+
     /// What the format makes of a `Cookie` line: `+` granted, `-` denied, `?` unmapped ids, `~` implied, `@` the time,
     /// `#` the revision; one of `none`, `undecided`, `opaque` or the problem where there is nothing to tell.
     pub(super) fn read(&self, cookies: &str) -> String {
