@@ -52,3 +52,5 @@ mod response_headers;
 mod serving;
 #[path = "promises/trackers.rs"]
 mod trackers;
+#[path = "promises/vendor_consent.rs"]
+mod vendor_consent;
