@@ -5,6 +5,7 @@
 //! panic on any input; a test holds that.
 
 mod catalog;
+mod country;
 mod filters;
 mod grant;
 mod hosts;
@@ -21,8 +22,10 @@ mod sources;
 mod url;
 mod vendors;
 mod verdict;
+mod versions;
 
 pub use catalog::{Catalog, CatalogBuilder, ClickId, CookieFact, HostFact, StorageFact, Vendor};
+pub use country::Country;
 pub use filters::{FilterList, Filters};
 pub use grant::Grant;
 pub use hosts::{Host, HostMap, HostPattern};
@@ -40,3 +43,4 @@ pub use sources::{CspHost, CspMode, CspOptions, SourceLists};
 pub use url::{Url, decode_form, decode_percent, normal_path, query_pairs, split_query};
 pub use vendors::{TooManyVendors, VendorId, VendorSet};
 pub use verdict::{Mode, Origin, Rule, RuleVendor, Verdict};
+pub use versions::{Added, OnRefusal, PolicyVersion, PolicyVersions};

@@ -50,6 +50,8 @@ mod response_cookies;
 mod response_headers;
 #[path = "promises/serving.rs"]
 mod serving;
+#[path = "promises/signals.rs"]
+mod signals;
 #[path = "promises/trackers.rs"]
 mod trackers;
 #[path = "promises/vendor_consent.rs"]
