@@ -54,3 +54,5 @@ mod serving;
 mod signals;
 #[path = "promises/trackers.rs"]
 mod trackers;
+#[path = "promises/vendor_consent.rs"]
+mod vendor_consent;

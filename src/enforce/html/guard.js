@@ -346,7 +346,7 @@
           document.cookie = `${name}=;max-age=0;path=/;domain=${input.slice(index)}`;
       }
     }
-    for (const name of stubs) if (self[name] === pass) delete self[name];
+    stub();
     restore();
     document.dispatchEvent(new CustomEvent("consentry:change", { detail: { purposes: namesOf(granted).split(" ") } }));
   };
@@ -356,9 +356,11 @@
   };
 
   install(self);
-  const stubs = rules.globals[1].flatMap((names, at) =>
-    names.split(" ").filter((name) => !(name in self) && (1 << at) & ~granted));
-  for (const name of stubs) self[name] = pass;
+  const stub = () => rules.globals[1].forEach((names, at) => names.split(" ").forEach((name) => {
+    if ((1 << at) & ~granted) self[name] ??= pass;
+    else if (self[name] === pass) delete self[name];
+  }));
+  stub();
   const chosen = () => quietly(() => RegExp(rules.cookie + "=[^~]*~([^~]*)").exec(document.cookie)[1]) || "";
   let last = chosen();
   const look = () => {
