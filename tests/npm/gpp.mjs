@@ -53,6 +53,7 @@ function written() {
   const model = new GppModel();
   const share = source.pick([0.05, 0.15, 0.4]);
   const ids = KNOWN.filter(() => source.chance(share));
+  if (ids.length === 0 && source.chance(0.9)) ids.push(source.pick(KNOWN));
   for (const id of ids) {
     if (id === TCF_EU) writeTcf(model);
     else if (id === US_PRIVACY) writeUsPrivacy(model);
