@@ -30,6 +30,8 @@ mod filter_lists;
 mod gate;
 #[path = "promises/hardening.rs"]
 mod hardening;
+#[path = "promises/iab/mod.rs"]
+mod iab;
 #[path = "promises/lifecycle.rs"]
 mod lifecycle;
 #[path = "promises/modes.rs"]
