@@ -76,8 +76,10 @@ impl<'m> Choices<'m> {
     pub fn accepted<I: AsRef<[u8]>>(&mut self, listed: impl Iterator<Item = I> + Clone) {
         listed.clone().for_each(|id| self.set(id, true));
         let is_listed = |entry: &Entry| listed.clone().any(|id| entry.id.eq_ignore_ascii_case(id.as_ref()));
+        // Only by this list: what another record grants does not speak for this one.
+        let granted: PurposeSet = listed.clone().filter_map(|id| self.ids.get(id.as_ref())).collect();
         let mut refused = PurposeSet::EMPTY;
-        for entry in self.ids.0.iter().filter(|entry| entry.configured || !self.granted.contains(entry.purpose)) {
+        for entry in self.ids.0.iter().filter(|entry| entry.configured || !granted.contains(entry.purpose)) {
             if !is_listed(entry) {
                 refused = refused.with(entry.purpose);
             }
@@ -162,5 +164,10 @@ mod tests {
         assert_eq!(accepted(&[("partners", M)], &["ads"]), (set(&[]), set(&[A, M])), "the site has both");
         assert_eq!(accepted(&[("partners", M)], &["ads", "partners"]), (set(&[M]), set(&[A])));
         assert_eq!(accepted(&[], &[]), (set(&[]), set(&[A, M])));
+        let (granted, denied, _) = read(&[], |choices| {
+            choices.accepted(["ads", "stats"].iter());
+            choices.accepted(["stats"].iter());
+        });
+        assert_eq!((granted, denied), (set(&[A]), set(&[M])), "of two lists, the shorter");
     }
 }
