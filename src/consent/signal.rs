@@ -4,14 +4,23 @@
 //! default, and one pure function. To add one, write its file and add its line.
 
 mod choices;
+mod commanders_act;
 mod cookiebot;
+mod cookielawinfo;
+mod cookieyes;
 mod decode;
 mod found;
 mod gpc;
+mod hubspot;
+mod matomo;
 mod onetrust;
 mod own;
+mod tarteaucitron;
+mod tealium;
 #[cfg(test)]
 mod testing;
+mod transcend;
+mod trustarc;
 
 use std::borrow::Cow;
 
@@ -172,4 +181,17 @@ pub struct Format {
 }
 
 /// Every format that is known, at most 64. `consentry` is always first.
-pub static FORMATS: &[&Format] = &[&own::FORMAT, &cookiebot::FORMAT, &onetrust::FORMAT];
+pub static FORMATS: &[&Format] = &[
+    &own::FORMAT,
+    &commanders_act::FORMAT,
+    &cookiebot::FORMAT,
+    &cookielawinfo::FORMAT,
+    &cookieyes::FORMAT,
+    &hubspot::FORMAT,
+    &matomo::FORMAT,
+    &onetrust::FORMAT,
+    &tarteaucitron::FORMAT,
+    &tealium::FORMAT,
+    &transcend::FORMAT,
+    &trustarc::FORMAT,
+];

@@ -35,7 +35,7 @@ pub(super) fn millis(number: u64) -> u64 {
 }
 
 /// Text that is JSON as it is, or after percent-decoding: both stand in cookies. Calls `read` with the one that parses.
-pub(super) fn json<T>(value: &[u8], read: impl Fn(&str) -> Option<T>) -> Option<T> {
+pub(super) fn json<T>(value: &[u8], mut read: impl FnMut(&str) -> Option<T>) -> Option<T> {
     let raw = std::str::from_utf8(value).ok()?;
     if raw.starts_with(['{', '['])
         && let Some(parsed) = read(raw)
