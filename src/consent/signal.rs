@@ -3,18 +3,28 @@
 //! A format is one file with one [`Format`], listed in [`FORMATS`]: the cookies it lives in, what its ids mean by
 //! default, and one pure function. To add one, write its file and add its line.
 
+mod aspnet;
 mod choices;
 mod commanders_act;
+mod consentmo;
 mod cookiebot;
 mod cookielawinfo;
 mod cookieyes;
+mod cookiez;
 mod decode;
+mod django;
+mod drupal;
 mod found;
 mod gpc;
 mod hubspot;
 mod matomo;
 mod onetrust;
+mod opaque;
 mod own;
+mod pandectes;
+mod real_cookie_banner;
+mod securiti;
+mod symfony;
 mod tarteaucitron;
 mod tealium;
 #[cfg(test)]
@@ -183,13 +193,24 @@ pub struct Format {
 /// Every format that is known, at most 64. `consentry` is always first.
 pub static FORMATS: &[&Format] = &[
     &own::FORMAT,
+    &aspnet::FORMAT,
     &commanders_act::FORMAT,
+    &opaque::CONSENTMANAGER,
+    &consentmo::FORMAT,
     &cookiebot::FORMAT,
     &cookielawinfo::FORMAT,
     &cookieyes::FORMAT,
+    &cookiez::FORMAT,
+    &django::FORMAT,
+    &drupal::FORMAT,
     &hubspot::FORMAT,
     &matomo::FORMAT,
     &onetrust::FORMAT,
+    &pandectes::FORMAT,
+    &real_cookie_banner::FORMAT,
+    &securiti::FORMAT,
+    &opaque::SOURCEPOINT,
+    &symfony::FORMAT,
     &tarteaucitron::FORMAT,
     &tealium::FORMAT,
     &transcend::FORMAT,

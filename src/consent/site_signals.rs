@@ -6,8 +6,7 @@ use super::signal::{CookieIndex, FORMATS, Format, IdMap};
 use crate::policy::{Purpose, Purposes};
 
 /// Names that stand for another format: banners that keep nothing but a TC string where a server sees it.
-pub const ALIASES: [(&str, &str); 4] =
-    [("quantcast", "tcf"), ("inmobi", "tcf"), ("funding_choices", "tcf"), ("consentmanager", "tcf")];
+pub const ALIASES: [(&str, &str); 3] = [("quantcast", "tcf"), ("inmobi", "tcf"), ("funding_choices", "tcf")];
 
 /// What a site says about one format.
 #[derive(Clone, Debug, Default)]

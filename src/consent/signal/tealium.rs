@@ -37,35 +37,32 @@ pub(super) const FORMAT: Format = Format {
 fn read<'a>(input: &SignalInput<'a>, mut choices: Choices<'_>) -> Option<Signal<'a>> {
     let (mut found, mut decided_at) = (false, None::<u64>);
     for value in input.values(COOKIE) {
-        let Some(at) = record(&decode_percent(value), input.site.purposes, &mut choices) else { continue };
-        found = true;
+        let list = decode_percent(value);
+        found |= pairs(&list).next().is_some();
+        let at = record(&list, input.site.purposes, &mut choices);
         decided_at = [decided_at, at].into_iter().flatten().min();
     }
     Some(if found { choices.signal(Strength::Explicit, decided_at) } else { Signal::problem(Problem::Malformed) })
 }
 
-/// Reads one list; returns when the visitor chose, if it tells. `None` if it says nothing of the visitor's choice.
-fn record(list: &[u8], all: PurposeSet, choices: &mut Choices<'_>) -> Option<Option<u64>> {
-    let (mut consent, mut at, mut has_categories) = (None, None, false);
-    for (key, value) in pairs(list) {
-        match key {
-            b"consent" => consent = Some(value == b"true"),
-            b"ts" => at = std::str::from_utf8(value).ok().and_then(|number| number.parse().ok()).map(millis),
-            _ => has_categories |= is_category(key),
-        }
-    }
-    let consent = consent?;
-    if !consent || (!has_categories && at.is_some()) {
+/// Reads one list; returns when the visitor chose, in Unix seconds, if it tells.
+fn record(list: &[u8], all: PurposeSet, choices: &mut Choices<'_>) -> Option<u64> {
+    let find = |wanted: &[u8]| pairs(list).find(|(key, _)| *key == wanted).map(|(_, value)| value);
+    let consent = find(b"consent")? == b"true";
+    let at = find(b"ts").and_then(|number| std::str::from_utf8(number).ok()?.parse().ok()).map(millis);
+    let categories = || pairs(list).filter(|(key, _)| is_category(key));
+    if !consent || (at.is_some() && categories().next().is_none()) {
         choices.set_all(all, consent);
     }
-    for (category, value) in pairs(list).filter(|(key, _)| consent && is_category(key)) {
+    for (category, value) in categories().filter(|_| consent) {
         if let b"1" | b"0" = value {
             choices.set(category, value == b"1");
         }
     }
-    Some(at)
+    at
 }
 
+/// The keys and values of a list.
 fn pairs(list: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     list.split(|byte| *byte == b'|').filter_map(|pair| {
         let colon = memchr::memchr(b':', pair)?;
@@ -98,7 +95,7 @@ mod tests {
             ("CONSENTMGR=1772442930120:undefined|consent:true|c1:1|c9:1", "+analytics ?c9"),
             ("CONSENTMGR=", "malformed"),
             ("CONSENTMGR=true", "malformed"),
-            ("CONSENTMGR=ts:1772442930120", "malformed"),
+            ("CONSENTMGR=ts:1772442930120", "undecided"),
         ]);
     }
 
@@ -119,7 +116,7 @@ mod tests {
 
     #[test]
     fn categories_without_consent_are_no_choice() {
-        reader(&FORMAT).check(&[("CONSENTMGR=c1:1|c3:1|ts:1772442930120", "malformed")]);
+        reader(&FORMAT).check(&[("CONSENTMGR=c1:1|c3:0|ts:1772442930120", "undecided")]);
     }
 
     #[test]
