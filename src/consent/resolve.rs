@@ -249,6 +249,7 @@ impl Resolver<'_> {
             site: &self.site.options,
             catalog: self.catalog,
             revision: trusted.revision.as_deref(),
+            names: (trusted.format()?.cookies, trusted.cookies.as_deref()),
         };
         if found.oversized & trusted.bit() != 0 && input.cookies.iter().next().is_none() {
             return problem(Problem::Oversized);

@@ -12,10 +12,11 @@
 
 use super::decode::json;
 use super::{Choices, Format, Problem, Signal, SignalInput, Strength, Tier};
+use crate::consent::cookies::CookiePair;
 use crate::consent::iab::VendorIds;
 use crate::consent::iab::gpp::GppString;
 use crate::consent::iab::tcf::{RestrictionKind, TcString};
-use crate::policy::{Catalog, Country, Jurisdiction, Purpose, PurposeSet, VendorSet, decode_percent};
+use crate::policy::{Catalog, Country, Jurisdiction, Purpose, PurposeSet, VendorId, VendorSet, decode_percent};
 
 pub(super) const FORMAT: Format = Format {
     name: "tcf",
@@ -31,20 +32,23 @@ pub(super) const FORMAT: Format = Format {
         "IABGPP_HDR_GppString",
     ],
     listed_cookies: &[],
-    ids: &[
-        ("2", "marketing"),
-        ("3", "marketing"),
-        ("4", "marketing"),
-        ("5", "preferences"),
-        ("6", "preferences"),
-        ("7", "marketing"),
-        ("8", "analytics"),
-        ("9", "analytics"),
-        ("10", "preferences"),
-        ("11", "preferences"),
-    ],
+    ids: IDS,
     read,
 };
+
+/// What the purposes of the framework are for.
+pub(super) const IDS: &[(&str, &str)] = &[
+    ("2", "marketing"),
+    ("3", "marketing"),
+    ("4", "marketing"),
+    ("5", "preferences"),
+    ("6", "preferences"),
+    ("7", "marketing"),
+    ("8", "analytics"),
+    ("9", "analytics"),
+    ("10", "preferences"),
+    ("11", "preferences"),
+];
 
 /// From 28 February 2026, strings have to say which vendors were disclosed.
 const DISCLOSURE_SINCE: u64 = 1_772_236_800;
@@ -52,11 +56,20 @@ const DISCLOSURE_SINCE: u64 = 1_772_236_800;
 /// Vendors that are asked for at once.
 const CHUNK: usize = 64;
 
-pub(super) fn read<'a>(input: &SignalInput<'a>, mut choices: Choices<'_>) -> Option<Signal<'a>> {
+fn read<'a>(input: &SignalInput<'a>, choices: Choices<'_>) -> Option<Signal<'a>> {
+    read_from(input.cookies.iter(), input, choices)
+}
+
+/// Reads the strings in `cookies`.
+pub(super) fn read_from<'a>(
+    cookies: impl Iterator<Item = CookiePair<'a>>,
+    input: &SignalInput<'a>,
+    mut choices: Choices<'_>,
+) -> Option<Signal<'a>> {
     let mut refused = VendorSet::EMPTY;
     let mut decided_at: Option<u64> = None;
     let mut problem = None;
-    for cookie in input.cookies.iter() {
+    for cookie in cookies {
         with_string(cookie.name, cookie.value, |text| match valid(text) {
             Ok(string) => {
                 purposes(&string, input, &mut choices);
@@ -173,18 +186,14 @@ fn refused_vendors(string: &TcString<'_>, catalog: &Catalog) -> VendorSet {
 }
 
 /// Those of `known` that are not among `ids`.
-fn outside(known: &[(u16, crate::policy::VendorId)], ids: &VendorIds<'_>) -> VendorSet {
+fn outside(known: &[(u16, VendorId)], ids: &VendorIds<'_>) -> VendorSet {
     let mut inside = VendorSet::EMPTY;
     for_each_in(known, ids, |vendor| inside = inside.with(vendor));
     known.iter().map(|(_, vendor)| *vendor).filter(|vendor| !inside.contains(*vendor)).collect()
 }
 
 /// Calls `found` with those of `known`, which is sorted by number, that are among `ids`.
-fn for_each_in(
-    known: &[(u16, crate::policy::VendorId)],
-    ids: &VendorIds<'_>,
-    mut found: impl FnMut(crate::policy::VendorId),
-) {
+fn for_each_in(known: &[(u16, VendorId)], ids: &VendorIds<'_>, mut found: impl FnMut(VendorId)) {
     for chunk in known.chunks(CHUNK) {
         let mut numbers = [0; CHUNK];
         numbers.iter_mut().zip(chunk).for_each(|(to, (number, _))| *to = *number);

@@ -17,6 +17,7 @@ pub(super) struct Reader {
     index: CookieIndex,
     ids: IdMap,
     revision: Option<String>,
+    names: Option<Vec<Box<str>>>,
     pub(super) site: SiteOptions,
     own: OwnCookie,
     pub(super) catalog: Arc<Catalog>,
@@ -37,6 +38,7 @@ pub(super) fn reader_with(format: &'static Format, ids: &[(&str, &str)], revisio
         index: CookieIndex::new(names),
         ids: IdMap::new(format.ids, &configured, &purposes),
         revision: revision.map(str::to_owned),
+        names: None,
         site: SiteOptions {
             purposes: Purposes::BUILT_IN,
             gpc_caps: PurposeSet::of(Purpose::MARKETING),
@@ -50,7 +52,8 @@ pub(super) fn reader_with(format: &'static Format, ids: &[(&str, &str)], revisio
 impl Reader {
     /// The same on a site whose cookies have other names.
     pub(super) fn named(self, cookies: &[&str]) -> Reader {
-        Reader { index: CookieIndex::new(cookies.iter().map(|name| (*name, 1))), ..self }
+        let names = cookies.iter().map(|name| Box::from(*name)).collect();
+        Reader { index: CookieIndex::new(cookies.iter().map(|name| (*name, 1))), names: Some(names), ..self }
     }
 
     /// What the format makes of a `Cookie` line: `+` granted, `-` denied, `?` unmapped ids, `~` implied, `@` the time,
@@ -100,6 +103,7 @@ impl Reader {
             site: &self.site,
             catalog: &self.catalog,
             revision: self.revision.as_deref(),
+            names: (self.format.cookies, self.names.as_deref()),
         };
         let mut note = |id: &[u8]| unmapped.push(String::from_utf8_lossy(id).into_owned());
         then((self.format.read)(&input, Choices::new(&self.ids, &mut note)))
