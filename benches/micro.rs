@@ -155,8 +155,16 @@ mod consent {
     /// Cookies that say nothing about consent, as most sites have them.
     const OTHERS: &str = "PHPSESSID=abcdefghijklmnop; csrftoken=0123456789abcdef; cart=17; _ga=GA1.1.1.1700000000";
 
-    const CASES: [(&str, &str); 5] = [
+    /// A TC string of 1 KiB that speaks of 800 vendors, every third consented to: a bit for each.
+    const TC_BITS: &str = include_str!("tc_string_bits.txt");
+
+    /// The same with vendors as ranges.
+    const TC_RANGES: &str = include_str!("tc_string_ranges.txt");
+
+    const CASES: [(&str, &str); 7] = [
         ("no_cookie", ""),
+        ("tc_string_bits", TC_BITS),
+        ("tc_string_ranges", TC_RANGES),
         ("no_banner", ""),
         ("own", "; consentry=1~analytics~~1700000000~receipt"),
         (
@@ -172,7 +180,7 @@ mod consent {
     #[divan::bench(args = CASES.map(|(name, _)| name))]
     fn resolve(bencher: Bencher, case: &str) {
         let banner = CASES.iter().find(|(name, _)| *name == case).map_or("", |(_, cookies)| cookies);
-        let cookies = format!("{OTHERS}{banner}");
+        let cookies = format!("{OTHERS}{}", banner.trim_ascii_end());
         let mut request = headers(&[("accept", "*/*")]);
         if let Ok(cookies) = cookies.parse() {
             if case != "no_cookie" {

@@ -3,6 +3,9 @@
 use std::path::Path;
 
 use consentry::config::{self, Severity};
+use consentry::consent::signal::FORMATS;
+
+use crate::support::country_file::country_file;
 
 const HEAD: &str = "[listen]\ntraffic = [\"127.0.0.1:0\"]\n";
 const SITE: &str = "[[site]]\nname = \"shop\"\nhosts = [\"shop.example\"]\nupstream = [\"http://127.0.0.1:3000\"]\n";
@@ -228,6 +231,7 @@ path = "var/ledger.sqlite"
 keys = "var/keys"
 "#;
     let found = problems(contract);
+    assert!(!found.iter().any(|line| line.contains("signal")), "{found:#?}");
     assert!(found.iter().all(|line| line.contains("warning")), "{found:#?}");
     assert!(found.iter().any(|line| line.contains("the ledger is not part of this version")), "{found:#?}");
 }
@@ -239,19 +243,36 @@ fn every_example_config_passes_check() {
     let problems: Vec<_> = loaded.diagnostics.iter().map(ToString::to_string).collect();
     assert!(loaded.config.is_some() && problems.is_empty(), "{problems:#?}");
     // What documentation shows is real: each TOML block that configures a site is loaded.
-    for name in ["README.md", "docs/configuration.md"] {
+    for name in ["README.md", "docs/configuration.md", "docs/consent.md"] {
         let text = std::fs::read_to_string(root.join(name)).unwrap();
         let blocks = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
         for block in blocks {
             let listen = if block.contains("[listen]") { "" } else { HEAD };
             let site = if block.contains("[[site]]") { "" } else { SITE };
             let loaded =
-                config::parse(&root.join("config/x.toml"), format!("{listen}{site}{block}").as_bytes(), &|_| {
-                    Ok(vec![b'0'; 64])
+                config::parse(&root.join("config/x.toml"), format!("{listen}{site}{block}").as_bytes(), &|path| {
+                    let countries = path.extension().is_some_and(|extension| extension == "mmdb");
+                    Ok(if countries { country_file(&[]) } else { vec![b'0'; 64] })
                 });
             let problems: Vec<_> =
                 loaded.diagnostics.iter().filter(|d| d.severity == Severity::Error).map(ToString::to_string).collect();
             assert!(problems.is_empty(), "{name}:\n{block}\n{problems:#?}");
+        }
+    }
+}
+
+#[test]
+fn the_table_of_formats_is_that_of_the_code() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/consent.md")).unwrap();
+    let table = text.split("## Formats").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows: Vec<_> = table.lines().filter(|line| line.starts_with("| `")).collect();
+    assert_eq!(rows.len(), FORMATS.len());
+    for format in FORMATS {
+        let row = rows.iter().find(|row| row.starts_with(&format!("| `{}` |", format.name)));
+        let row = row.unwrap_or_else(|| panic!("{} is not in the table", format.name));
+        for cookie in format.cookies {
+            assert!(row.contains(cookie.trim_end_matches('*')), "{cookie} in {row}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::support::client::request;
 use crate::support::country_file::country_file;
+use crate::support::origin::respond_with;
 use crate::support::{Origin, TestApp, consent, eventually, get, send, site};
 
 const CLOSED: &str = "OptanonAlertBoxClosed=2026-11-02T09:15:30.120Z";
@@ -289,4 +290,60 @@ fn sixty_four_kibibytes_of_cookies_are_no_burden() {
     let claims: Vec<_> = (0..4000).map(|number| format!("OptanonConsent=groups=C0002:{number}")).collect();
     assert_eq!(answer(&app, &[("Cookie", &claims.join("; "))]), of("", "default"));
     eventually("it is still ready", || get(app.admin, "/readyz", &[]).status == 200);
+}
+
+/// Everything is consented to, and vendors 2, 10 and 755; 10 is restricted.
+const SOME_VENDORS: &str =
+    "CQgcD4AQgcD4AAcABBFRCyFgAP_gAAAAAAqIF5wAwABAAKAXmAAEAAAIIABAAUOgBQACAAQBeYA.IF5wA4ABAAIAAoBeYA";
+
+#[test]
+fn a_vendor_that_a_tc_string_refuses_is_refused_although_its_purpose_is_granted() {
+    // Google (755) and Criteo (91) write for marketing, Matomo, which is not in the vendor list, for analytics.
+    let origin = Origin::with_headers(&[
+        ("Set-Cookie", "_gcl_au=1"),
+        ("Set-Cookie", "cto_bundle=2"),
+        ("Set-Cookie", "_pk_id.1.1fff=3"),
+    ]);
+    let app = TestApp::start(&site(origin.address, "validity_days = 3650"));
+    let string = format!("euconsent-v2={SOME_VENDORS}");
+    let sets = |cookie: &str| get(app.address, "/", &[("Cookie", cookie)]).sets().join(" ");
+    assert_eq!(sets(&string), "_gcl_au _pk_id.1.1fff");
+    assert_eq!(origin.last().header("cookie"), Some(string.as_str()), "no string is ever altered");
+    let sent = format!("_gcl_au=1; cto_bundle=2; {string}");
+    let response = get(app.address, "/", &[("Cookie", &sent)]);
+    assert_eq!(origin.last().header("cookie"), Some(format!("_gcl_au=1; {string}").as_str()));
+    assert!(!response.deletions("cto_bundle").is_empty() && response.deletions("_gcl_au").is_empty());
+    let beside = format!("{}; {string}", onetrust("C0002:1,C0003:1,C0004:1"));
+    assert_eq!(sets(&beside), "_gcl_au _pk_id.1.1fff", "it holds beside a banner's record");
+    let own = format!("{}; {string}", consent("preferences.analytics.marketing"));
+    assert_eq!(sets(&own), "_gcl_au cto_bundle _pk_id.1.1fff", "and not against what was chosen here");
+}
+
+#[test]
+fn a_page_holds_what_a_refused_vendor_would_do_in_it() {
+    let page = "<!doctype html><html><head></head><body><script src=\"https://static.criteo.net/js/ld/ld.js\"></script><script src=\"https://www.googletagmanager.com/gtag/js?id=AW-1\"></script></body></html>";
+    let response = respond_with(200, &[("Content-Type", "text/html")], page);
+    let origin = Origin::start(move |_| response.clone());
+    let app = TestApp::start(&site(origin.address, "validity_days = 3650"));
+    let string = format!("euconsent-v2={SOME_VENDORS}");
+    let fields = [("Cookie", string.as_str()), ("Sec-Fetch-Dest", "document"), ("Accept", "text/html")];
+    let html = get(app.address, "/", &fields).text();
+    assert!(!html.contains("<script src=\"https://static.criteo.net"), "{html}");
+    assert!(html.contains("<script src=\"https://www.googletagmanager.com/gtag/js?id=AW-1\">"), "{html}");
+}
+
+#[test]
+fn american_strings_only_ever_opt_out() {
+    for (jurisdiction, plain) in [("opt-out", "preferences analytics marketing"), ("opt-in", "")] {
+        let (_origin, app) = shop(&format!("jurisdiction = \"{jurisdiction}\""));
+        let opted_out = plain.replace(" marketing", "");
+        for (cookie, expected) in [
+            ("usprivacy=1YNN", plain),
+            ("usprivacy=1YYN", &opted_out),
+            ("IABGPP_HDR_GppString=DBABLA~BVQqAAAAAmA.QA", plain),
+            ("IABGPP_HDR_GppString=DBABLA~BVQVAAAAAmA.YA", &opted_out),
+        ] {
+            assert_eq!(answer(&app, &[("Cookie", cookie)]).0, expected, "{jurisdiction} {cookie}");
+        }
+    }
 }
