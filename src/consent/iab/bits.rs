@@ -1,14 +1,10 @@
 //! Numbers of any width, read from base64 text without decoding it: each character holds six bits, highest first.
 
-/// Set in [`SEXTETS`] for what is a digit in the standard alphabet only (RFC 4648, section 4).
-const STANDARD: u8 = 0x40;
-/// Set in [`SEXTETS`] for what is no digit at all.
-const OUTSIDE: u8 = 0x80;
-/// The value of each byte as a base64 digit, and whether it is one.
+/// The value of each byte as a base64 digit, of either alphabet; 0 for what is none.
 const SEXTETS: [u8; 256] = sextets();
 
 const fn sextets() -> [u8; 256] {
-    let mut table = [OUTSIDE; 256];
+    let mut table = [0; 256];
     let mut slots: &mut [u8] = &mut table;
     let mut byte = 0_u8;
     while let Some((slot, rest)) = slots.split_first_mut() {
@@ -16,11 +12,9 @@ const fn sextets() -> [u8; 256] {
             b'A'..=b'Z' => byte - b'A',
             b'a'..=b'z' => byte - b'a' + 26,
             b'0'..=b'9' => byte - b'0' + 52,
-            b'-' => 62,
-            b'_' => 63,
-            b'+' => 62 | STANDARD,
-            b'/' => 63 | STANDARD,
-            _ => OUTSIDE,
+            b'-' | b'+' => 62,
+            b'_' | b'/' => 63,
+            _ => 0,
         };
         slots = rest;
         byte = byte.wrapping_add(1);
@@ -28,8 +22,14 @@ const fn sextets() -> [u8; 256] {
     table
 }
 
-fn entry(character: u8) -> u8 {
-    SEXTETS.get(usize::from(character)).copied().unwrap_or(OUTSIDE)
+fn sextet(character: u8) -> u64 {
+    SEXTETS.get(usize::from(character)).copied().unwrap_or(0).into()
+}
+
+fn is_digit(character: u8, standard: bool) -> bool {
+    let letter = (character | 0x20).wrapping_sub(b'a') < 26;
+    let websafe = letter | (character.wrapping_sub(b'0') < 10) | (character == b'-') | (character == b'_');
+    websafe | (standard & ((character == b'+') | (character == b'/')))
 }
 
 /// Which digits a text may have.
@@ -50,13 +50,10 @@ pub(super) struct Bits<'a> {
 impl<'a> Bits<'a> {
     /// `None` if a character is not in the alphabet.
     pub(super) fn new(text: &'a [u8], alphabet: Alphabet) -> Option<Bits<'a>> {
-        let foreign = match alphabet {
-            Alphabet::Websafe => OUTSIDE | STANDARD,
-            Alphabet::Either => OUTSIDE,
-        };
-        // Without a branch for each character: nearly all texts are right.
-        let seen = text.iter().fold(0, |seen, character| seen | entry(*character));
-        (seen & foreign == 0).then_some(Bits { text })
+        let standard = alphabet == Alphabet::Either;
+        // Without a branch or a look-up for each character, so that many are looked at in one step.
+        let foreign = text.iter().fold(0, |foreign, character| foreign | u8::from(!is_digit(*character, standard)));
+        (foreign == 0).then_some(Bits { text })
     }
 
     /// In bits.
@@ -64,21 +61,26 @@ impl<'a> Bits<'a> {
         self.text.len() * 6
     }
 
+    #[inline]
     pub(super) fn is_set(self, at: usize) -> bool {
-        self.number(at, 1) == 1
+        self.text.get(at / 6).is_some_and(|character| sextet(*character) >> (5 - at % 6) & 1 == 1)
     }
 
     /// The `width` bits from bit `at`, highest first. At most 43, which eight characters always hold.
+    #[inline]
     pub(super) fn number(self, at: usize, width: usize) -> u64 {
         debug_assert!(width <= 43);
         let rest = self.text.get(at / 6..).unwrap_or_default();
-        let eight = match rest.first_chunk::<8>() {
-            Some(eight) => eight.iter().fold(0, |value, character| value << 6 | u64::from(entry(*character) & 63)),
-            None => (0..8).fold(0, |value, index| {
-                value << 6 | u64::from(rest.get(index).map_or(0, |character| entry(*character) & 63))
-            }),
-        };
-        (eight >> (48 - at % 6 - width)) & ((1 << width) - 1)
+        let eight = rest.first_chunk::<8>().copied().unwrap_or_else(|| {
+            let mut eight = [b'A'; 8];
+            eight.iter_mut().zip(rest).for_each(|(slot, character)| *slot = *character);
+            eight
+        });
+        // Not one after the other: a range waits for where the one before ends.
+        let [a, b, c, d, e, f, g, h] = eight.map(sextet);
+        let high = (a << 18 | b << 12) | (c << 6 | d);
+        let low = (e << 18 | f << 12) | (g << 6 | h);
+        ((high << 24 | low) >> (48 - at % 6 - width)) & ((1 << width) - 1)
     }
 
     /// The same as a set: bit 0 of the result is the first that was read.

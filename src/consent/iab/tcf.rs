@@ -72,11 +72,16 @@ impl<'a> TcString<'a> {
         if text.len() > MAX_LENGTH {
             return Err(TcError::TooLong);
         }
-        let end = memchr::memchr(b'.', text).unwrap_or(text.len());
-        let (core, rest) = text.split_at_checked(end).unwrap_or((text, b""));
-        let mut string = TcString::parse_core(core)?;
-        // Each further segment follows a dot.
-        for segment in rest.split(|character| *character == b'.').skip(1) {
+        let mut ends = memchr::memchr_iter(b'.', text).chain([text.len()]);
+        let mut start = 0;
+        let mut segments = std::iter::from_fn(|| {
+            let end = ends.next()?;
+            let segment = text.get(start..end);
+            start = end + 1;
+            segment
+        });
+        let mut string = TcString::parse_core(segments.next().unwrap_or_default())?;
+        for segment in segments {
             string.add_segment(segment)?;
         }
         Ok(string)

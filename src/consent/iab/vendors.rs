@@ -91,16 +91,18 @@ impl<'a> VendorIds<'a> {
         // All ids before this one are below the range before.
         let mut first = 0;
         let mut last_start = 0;
-        for (start, end) in self.ranges() {
+        for (start, end) in self.entries() {
+            let end = end.min(self.max_id);
             if start < last_start {
                 first = 0;
             }
             last_start = start;
+            while ids.get(first).is_some_and(|id| *id < start) {
+                first += 1;
+            }
             let rest = ids.get(first..).unwrap_or_default();
-            first += rest.partition_point(|id| *id < start);
-            let rest = ids.get(first..).unwrap_or_default();
-            let count = rest.partition_point(|id| *id <= end);
-            if count > 0 {
+            if rest.first().is_some_and(|id| *id <= end) {
+                let count = rest.partition_point(|id| *id <= end);
                 members |= (u64::MAX >> (64 - count)) << first;
             }
         }
@@ -128,18 +130,17 @@ struct Entries<'a> {
 impl Iterator for Entries<'_> {
     type Item = (u16, u16);
 
+    #[inline]
     fn next(&mut self) -> Option<(u16, u16)> {
         self.left = self.left.checked_sub(1)?;
-        // `IsARange`, `Start`, and `End` if it is one, in one read.
-        let entry = self.bits.number(self.at, 33);
+        // `IsARange`, `Start`, and `End` if it is one. The first alone says where the next one starts, which must not
+        // wait for the others.
+        let at = self.at;
+        let is_range = self.bits.is_set(at);
+        self.at += if is_range { 33 } else { 17 };
+        let entry = self.bits.number(at, 33);
         let start = (entry >> 16) as u16;
-        if entry >> 32 == 1 {
-            self.at += 33;
-            Some((start, entry as u16))
-        } else {
-            self.at += 17;
-            Some((start, start))
-        }
+        Some((start, if is_range { entry as u16 } else { start }))
     }
 }
 

@@ -91,7 +91,7 @@ fn ten_thousand_gpp_strings_are_read_as_by_the_reference() {
 #[test]
 fn a_changed_gpp_string_never_grants_what_the_reference_does_not() {
     let (mut same, mut refused) = (0, 0);
-    for line in generated("gpp.mjs", 7, 0, 6_000) {
+    for line in generated("gpp.mjs", 7, 0, 4_000) {
         let text = &line.text;
         let Ok(string) = GppString::parse(text.as_bytes()) else {
             refused += 1;
@@ -129,5 +129,5 @@ fn a_changed_gpp_string_never_grants_what_the_reference_does_not() {
         }
     }
     // The comparison is of something.
-    assert!(same > 10_000 && refused > 500, "{same} {refused}");
+    assert!(same > 6_000 && refused > 300, "{same} {refused}");
 }
