@@ -376,6 +376,7 @@ fn one_site(
         lazy_attributes: lazy_attributes(check, &raw.lazy_attributes),
         csp,
         clear_site_data: raw.clear_site_data,
+        bridge: raw.bridge,
     };
     let cookies = cookie_rules(check, raw.cookie, shared.consent);
     let storage = storage_rules(check, raw.storage);
