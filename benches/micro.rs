@@ -1,9 +1,10 @@
 //! The pure core: `cargo bench`. Ratios to a named peer in the same run are what counts; see README.md beside this.
 
+use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use consentry::config::{self, built_in_catalog};
-use consentry::consent::{OwnCookie, resolve};
+use consentry::consent::{OwnCookie, Resolver, SiteSignals};
 use consentry::enforce::html::{
     Coding, DecodeError, Decoder, Encoder, Gate, GateRules, MAX_DECODED, PagePlan, PageStream, Treatment, neutralise,
 };
@@ -139,15 +140,54 @@ mod request_and_response {
         let line = b"_ga=GA1.1.1; Path=/; Expires=Wed, 09 Jun 2038 10:18:14 GMT; Secure";
         bencher.bench(|| cap_lifetime(black_box(line), 3600, 1_700_000_000));
     }
+}
 
-    #[divan::bench]
-    fn resolve_consent(bencher: Bencher) {
-        let request = headers(&[("cookie", "PHPSESSID=1; consentry=1~analytics~~1700000000~receipt; _ga=2")]);
+/// What a request costs until it is known what its visitor agreed to.
+#[divan::bench_group]
+mod consent {
+    use super::*;
+
+    fn signals() -> &'static SiteSignals {
+        static SIGNALS: OnceLock<SiteSignals> = OnceLock::new();
+        SIGNALS.get_or_init(|| SiteSignals::new(&[], &HashMap::new(), "consentry", &ruleset().purposes))
+    }
+
+    /// Cookies that say nothing about consent, as most sites have them.
+    const OTHERS: &str = "PHPSESSID=abcdefghijklmnop; csrftoken=0123456789abcdef; cart=17; _ga=GA1.1.1.1700000000";
+
+    const CASES: [(&str, &str); 5] = [
+        ("no_cookie", ""),
+        ("no_banner", ""),
+        ("own", "; consentry=1~analytics~~1700000000~receipt"),
+        (
+            "cookiebot",
+            "; CookieConsent={stamp:%27Zm9vYmFyYmF6cXV4+/ab0==%27%2Cnecessary:true%2Cpreferences:false%2Cstatistics:true%2Cmarketing:false%2Cmethod:%27explicit%27%2Cver:1%2Cutc:1700000000120%2Cregion:%27de%27}",
+        ),
+        (
+            "onetrust",
+            "; OptanonConsent=isGpcEnabled=0&datestamp=Tue+Nov+14+2023+23%3A13%3A20+GMT%2B0100+(Central+European+Standard+Time)&version=202501.1.0&browserGpcFlag=0&isIABGlobal=false&hosts=&genVendors=&consentId=3f0c9b52-7d11-4e0a-9a64-0b6c2f3d8e71&interactionCount=1&isAnonUser=1&landingPath=NotLandingPage&groups=C0001%3A1%2CC0002%3A1%2CC0003%3A1%2CC0004%3A0&AwaitingReconsent=false&geolocation=FR%3BIDF; OptanonAlertBoxClosed=2023-11-14T22:13:20.120Z",
+        ),
+    ];
+
+    #[divan::bench(args = CASES.map(|(name, _)| name))]
+    fn resolve(bencher: Bencher, case: &str) {
+        let banner = CASES.iter().find(|(name, _)| *name == case).map_or("", |(_, cookies)| cookies);
+        let cookies = format!("{OTHERS}{banner}");
+        let mut request = headers(&[("accept", "*/*")]);
+        if let Ok(cookies) = cookies.parse() {
+            if case != "no_cookie" {
+                request.insert("cookie", cookies);
+            }
+        }
         let own = OwnCookie::new("consentry", None);
-        let site = ruleset().sites.first();
-        bencher.bench(|| {
-            site.map(|site| resolve(site, &ruleset().purposes, &own, black_box(&request), 1_700_000_100, |_, _, _| {}))
+        let ruleset = ruleset();
+        let resolver = ruleset.sites.first().map(|site| Resolver {
+            site,
+            signals: signals(),
+            own: &own,
+            purposes: &ruleset.purposes,
         });
+        bencher.bench(|| resolver.map(|resolver| resolver.resolve(black_box(&request), None, 1_700_000_100, &mut ())));
     }
 }
 

@@ -85,11 +85,15 @@ impl Admin {
             .iter()
             .zip(&current.sites)
             .map(|(site, runtime)| {
+                let unmapped = runtime.unmapped.list().into_iter();
+                let unmapped = unmapped.map(|(source, id)| json!({ "source": source, "id": id }));
                 json!({
                     "name": site.options.name,
                     "hosts": site.options.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(),
                     "mode": site.options.mode.as_str(),
                     "upstream_addresses": runtime.upstreams.len(),
+                    "signals": runtime.signals.names().collect::<Vec<_>>(),
+                    "unmapped_ids": unmapped.collect::<Vec<_>>(),
                 })
             })
             .collect();

@@ -7,13 +7,16 @@
 
 mod catalog;
 mod check;
+mod consent;
 mod csp;
 mod diagnostic;
 mod document;
 mod filter_lists;
 mod raw;
 mod rules;
+mod signals;
 mod validate;
+mod versions;
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,7 +27,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use ring::digest::{SHA256, digest};
 
-use crate::consent::OwnCookie;
+use crate::consent::{OwnCookie, SiteSignals};
+use crate::countries::Countries;
 use crate::policy::{Catalog, FilterList, OperatorRules, Purposes, Ruleset, Site, SiteOptions};
 
 pub use catalog::built_in as built_in_catalog;
@@ -103,12 +107,17 @@ pub struct ConsentSettings {
     pub blocked_path: Box<str>,
     /// The request field that tells the upstream.
     pub header: http::HeaderName,
+    /// The request field in which a trusted proxy says from which country a visitor comes.
+    pub country_header: Option<http::HeaderName>,
+    /// Tells it by address, where no such field does.
+    pub countries: Option<Countries>,
 }
 
 /// A site, and what serves it.
 pub struct SiteConfig {
     pub options: SiteOptions,
     pub rules: OperatorRules,
+    pub signals: SiteSignals,
     pub upstreams: Vec<UpstreamAddress>,
     /// PEM certificates that are trusted for `https` upstreams instead of the system's.
     pub ca: Option<Arc<[u8]>>,
@@ -119,6 +128,8 @@ pub struct Compiled {
     pub ruleset: Ruleset,
     /// By position of the site in the ruleset.
     pub upstreams: Vec<UpstreamSettings>,
+    /// By position of the site in the ruleset.
+    pub signals: Vec<SiteSignals>,
     pub consent: ConsentSettings,
     pub access_log: bool,
 }
@@ -222,12 +233,14 @@ impl Config {
     /// The ruleset that decides by this configuration, and what remains for serving.
     pub fn compile(self) -> Compiled {
         let mut sites = Vec::with_capacity(self.sites.len());
+        let mut signals = Vec::with_capacity(self.sites.len());
         let mut upstreams = Vec::with_capacity(self.sites.len());
         for site in self.sites {
+            signals.push(site.signals);
             sites.push(Site::new(site.options, site.rules, &self.catalog));
             upstreams.push(UpstreamSettings { addresses: site.upstreams, ca: site.ca });
         }
         let ruleset = Ruleset::new(self.purposes, self.catalog, sites, self.filter_lists, &self.hash);
-        Compiled { ruleset, upstreams, consent: self.consent, access_log: self.access_log }
+        Compiled { ruleset, upstreams, signals, consent: self.consent, access_log: self.access_log }
     }
 }

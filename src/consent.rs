@@ -4,10 +4,13 @@
 //! request and keeps the result.
 
 mod cookies;
+pub mod iab;
 mod own;
 mod resolve;
 pub mod signal;
+mod site_signals;
 
 pub use cookies::{CookiePair, cookie_pairs, merge_lines};
 pub use own::{OwnConsent, OwnCookie};
-pub use resolve::{Consent, Reading, Source, resolve};
+pub use resolve::{Consent, Fate, Observer, Resolver, Source};
+pub use site_signals::{ALIASES, FormatSettings, SiteSignals, format_named};

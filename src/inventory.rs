@@ -3,6 +3,7 @@
 //! Names of hosts only, no addresses, no paths, nothing about who was there. Bounded, in memory, kept across reloads.
 
 mod report;
+mod unmapped;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use crate::policy::{Catalog, Host, Purposes, Rule, Site};
 
 pub use report::{ReportFormat, Violation, parse};
+pub use unmapped::UnmappedIds;
 
 /// So many hosts are kept for a site. Anybody can report anything, so there must be an end.
 const MAX_HOSTS: usize = 1000;

@@ -16,6 +16,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod consent;
+pub mod countries;
 pub mod demo;
 pub mod enforce;
 pub mod inventory;

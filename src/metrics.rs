@@ -34,6 +34,8 @@ pub struct Metrics {
     rewrites: IntCounterVec,
     tracker_requests: IntCounterVec,
     consents: IntCounterVec,
+    conflicts: IntCounterVec,
+    unmapped_ids: IntCounterVec,
     choices: IntCounterVec,
     csp_reports: IntCounterVec,
     upstream_errors: IntCounterVec,
@@ -99,6 +101,16 @@ impl Metrics {
             elements: counters("elements_total", "Addresses judged that pages name and a rule knows.", &decision)?,
             rewrites: counters("rewrites_total", "Pages by what the gate did with them.", &["site", "outcome"])?,
             consents: counters("consents_total", "Requests by where their consent came from.", &["site", "source"])?,
+            conflicts: counters(
+                "consent_conflicts_total",
+                "Requests in which sources of equal rank say different things about consent.",
+                &["site"],
+            )?,
+            unmapped_ids: counters(
+                "consent_unmapped_ids_total",
+                "Ids met in banners' records that no mapping knows; they grant nothing.",
+                &["site", "source"],
+            )?,
             choices: counters("choices_total", "Choices made on the own pages.", &["site", "action"])?,
             csp_reports: counters(
                 "csp_reports_total",
@@ -173,6 +185,11 @@ impl Metrics {
             ],
             tracker_requests: decisions(&self.tracker_requests, None),
             consents: FORMATS.iter().map(|format| self.consents.with_label_values(&[name, format.name])).collect(),
+            conflicts: self.conflicts.with_label_values(&[name]),
+            unmapped_ids: FORMATS
+                .iter()
+                .map(|format| self.unmapped_ids.with_label_values(&[name, format.name]))
+                .collect(),
             default_consents: self.consents.with_label_values(&[name, "default"]),
             given: self.choices.with_label_values(&[name, "give"]),
             withdrawn: self.choices.with_label_values(&[name, "withdraw"]),
@@ -235,6 +252,8 @@ pub struct SiteMetrics {
     tracker_requests: Vec<Decisions>,
     consents: Vec<IntCounter>,
     default_consents: IntCounter,
+    pub conflicts: IntCounter,
+    unmapped_ids: Vec<IntCounter>,
     pub given: IntCounter,
     pub withdrawn: IntCounter,
     rewrites: [IntCounter; Outcome::ALL.len()],
@@ -272,6 +291,13 @@ impl SiteMetrics {
         match source {
             Source::Format(position) => self.consents.get(position).unwrap_or(&self.default_consents).inc(),
             Source::Default => self.default_consents.inc(),
+        }
+    }
+
+    /// Counts an id that is not mapped, in a record of the format at `position`.
+    pub fn unmapped_id(&self, position: usize) {
+        if let Some(counter) = self.unmapped_ids.get(position) {
+            counter.inc();
         }
     }
 

@@ -5,6 +5,7 @@
 //! panic on any input; a test holds that.
 
 mod catalog;
+mod country;
 mod filters;
 mod hosts;
 mod literals;
@@ -19,8 +20,10 @@ mod site;
 mod sources;
 mod url;
 mod verdict;
+mod versions;
 
 pub use catalog::{Catalog, CatalogBuilder, ClickId, CookieFact, HostFact, StorageFact, Vendor, VendorId};
+pub use country::Country;
 pub use filters::{FilterList, Filters};
 pub use hosts::{Host, HostMap, HostPattern};
 pub use names::NameIndex;
@@ -36,3 +39,4 @@ pub use site::{
 pub use sources::{CspHost, CspMode, CspOptions, SourceLists};
 pub use url::{Url, decode_form, decode_percent, normal_path, query_pairs, split_query};
 pub use verdict::{Mode, Origin, Rule, Verdict};
+pub use versions::{Added, OnRefusal, PolicyVersion, PolicyVersions};

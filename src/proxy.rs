@@ -3,10 +3,12 @@
 mod access_log;
 mod connected;
 mod context;
+mod country;
 mod early_request;
 mod fail_to_proxy;
 mod forwarded;
 mod message;
+mod older_policy;
 mod own_pages;
 mod page;
 mod request;

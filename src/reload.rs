@@ -14,8 +14,10 @@ use tokio::sync::mpsc;
 use crate::config::{
     self, Compiled, Config, ConsentSettings, Diagnostic, Limits, Listen, Loaded, Server, Severity, UpstreamSettings,
 };
+use crate::consent::signal::FORMATS;
+use crate::consent::{Observer, Resolver, SiteSignals};
 use crate::enforce::html::{GuardFiles, OwnFile};
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, UnmappedIds};
 use crate::metrics::{Metrics, SiteMetrics};
 use crate::net::{UpstreamError, Upstreams};
 use crate::policy::Ruleset;
@@ -41,6 +43,16 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Works out the consent of visitors of the site at `position`.
+    pub fn resolver(&self, position: usize) -> Option<Resolver<'_>> {
+        Some(Resolver {
+            site: self.ruleset.sites.get(position)?,
+            signals: &self.sites.get(position)?.signals,
+            own: &self.consent.cookie,
+            purposes: &self.ruleset.purposes,
+        })
+    }
+
     /// The inventory of the site called `name`.
     fn inventory(&self, name: &str) -> Option<Arc<Inventory>> {
         let mut sites = self.ruleset.sites.iter().zip(&self.sites);
@@ -53,8 +65,25 @@ pub struct SiteRuntime {
     pub upstreams: Upstreams,
     pub metrics: SiteMetrics,
     pub guard: GuardFiles,
+    pub signals: SiteSignals,
+    /// What banners' records hold that no mapping knows.
+    pub unmapped: UnmappedIds,
     /// Kept as long as a site of this name is configured.
     pub inventory: Arc<Inventory>,
+}
+
+/// Counts what is met on the way to a consent.
+impl Observer for &SiteRuntime {
+    fn unmapped(&mut self, position: usize, id: &[u8]) {
+        self.metrics.unmapped_id(position);
+        if let Some(format) = FORMATS.get(position) {
+            self.unmapped.note(format.name, id);
+        }
+    }
+
+    fn conflict(&mut self) {
+        self.metrics.conflicts.inc();
+    }
 }
 
 /// What a restart would be needed for.
@@ -221,15 +250,22 @@ impl Store {
 
 fn snapshot(config: Config, metrics: &Metrics, earlier: Option<&Snapshot>) -> Result<Snapshot, UpstreamError> {
     let limits = config.limits.clone();
-    let Compiled { ruleset, upstreams, consent, access_log } = config.compile();
+    let Compiled { ruleset, upstreams, signals, consent, access_log } = config.compile();
     let scripts = (Arc::new(OwnFile::guard(&consent.prefix)), Arc::new(OwnFile::bridge(&consent.prefix)));
-    let sites = ruleset.sites.iter().zip(upstreams).map(|(site, settings)| {
+    let sites = ruleset.sites.iter().zip(upstreams).zip(signals).map(|((site, settings), signals)| {
         let UpstreamSettings { addresses, ca } = settings;
         let upstreams = Upstreams::new(addresses, ca.as_deref(), limits.clone(), &site.options.name)?;
         let inventory = earlier.and_then(|earlier| earlier.inventory(&site.options.name)).unwrap_or_default();
         let own = (&*consent.prefix, &*consent.cookie.name);
         let guard = GuardFiles::new(scripts.clone(), site, &ruleset.catalog, &ruleset.purposes, own);
-        Ok(SiteRuntime { upstreams, metrics: metrics.site(site, &ruleset.purposes), guard, inventory })
+        Ok(SiteRuntime {
+            upstreams,
+            metrics: metrics.site(site, &ruleset.purposes),
+            guard,
+            signals,
+            unmapped: UnmappedIds::default(),
+            inventory,
+        })
     });
     let sites = sites.collect::<Result<_, UpstreamError>>()?;
     let version = earlier.map_or(1, |earlier| earlier.version + 1);

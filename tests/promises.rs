@@ -50,5 +50,7 @@ mod response_cookies;
 mod response_headers;
 #[path = "promises/serving.rs"]
 mod serving;
+#[path = "promises/signals.rs"]
+mod signals;
 #[path = "promises/trackers.rs"]
 mod trackers;

@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::BAD_CONFIGURATION;
-use crate::config::{self, Compiled, ConsentSettings, Loaded};
-use crate::consent::{CookiePair, Reading, cookie_pairs, resolve};
+use crate::config::{self, Compiled, Loaded};
+use crate::consent::signal::{FORMATS, Signal};
+use crate::consent::{CookiePair, Fate, Observer, Resolver, cookie_pairs};
 use crate::enforce::{Judge, SetCookie, is_signed};
 use crate::policy::{
-    Host, Mode, PurposeSet, RequestFacts, RequestRule, ResourceKind, Ruleset, Site, Url, Verdict, decode_percent,
-    query_pairs,
+    Country, Host, Jurisdiction, Mode, PurposeSet, Purposes, RequestFacts, RequestRule, ResourceKind, Ruleset, Url,
+    Verdict, decode_percent, query_pairs,
 };
 use crate::reload::unix_time;
 
@@ -35,6 +36,9 @@ pub(super) struct Arguments {
     /// The payload of the request.
     #[arg(long, value_name = "TEXT")]
     body: Option<String>,
+    /// The country from which the visitor comes, as two letters.
+    #[arg(long, value_name = "CODE", value_parser = parse_country)]
+    country: Option<Country>,
     /// A Set-Cookie value of the response; may be repeated.
     #[arg(long = "set-cookie", value_name = "VALUE")]
     set_cookies: Vec<String>,
@@ -46,12 +50,15 @@ fn parse_kind(word: &str) -> Result<ResourceKind, String> {
     kind.ok_or_else(|| format!("known are {}", names()))
 }
 
+fn parse_country(code: &str) -> Result<Country, String> {
+    Country::parse(code.as_bytes()).ok_or_else(|| "write two letters (ISO 3166-1), such as DE".to_owned())
+}
+
 pub(super) fn explain(arguments: &Arguments) -> ExitCode {
     let Loaded { config, diagnostics, .. } = config::load(&arguments.config);
     diagnostics.iter().for_each(|diagnostic| eprintln!("{diagnostic}"));
     let Some(config) = config else { return ExitCode::from(BAD_CONFIGURATION) };
-    let Compiled { ruleset, consent, .. } = config.compile();
-    match explanation(arguments, &ruleset, &consent) {
+    match explanation(arguments, &config.compile()) {
         Ok(text) => {
             super::print(&text);
             ExitCode::SUCCESS
@@ -63,14 +70,17 @@ pub(super) fn explain(arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn explanation(arguments: &Arguments, ruleset: &Ruleset, settings: &ConsentSettings) -> Result<String, String> {
+fn explanation(arguments: &Arguments, compiled: &Compiled) -> Result<String, String> {
+    let Compiled { ruleset, signals, consent: settings, .. } = compiled;
     let headers = parse_headers(&arguments.headers)?;
     let url = Url::parse(arguments.url.as_bytes()).filter(|url| url.host.is_some());
     let url = url.ok_or_else(|| format!("`{}` is not an address such as https://shop.example/cart", arguments.url))?;
     let asked: Option<Host> = url.host;
     let addressed = headers.get(http::header::HOST).and_then(|host| Host::parse(host.as_bytes())).or(asked);
     let host = addressed.ok_or("the address has no host")?;
-    let Some(site) = ruleset.site_at(&host).and_then(|position| ruleset.sites.get(position)) else {
+    let position = ruleset.site_at(&host);
+    let found = position.and_then(|position| Some((ruleset.sites.get(position)?, signals.get(position)?)));
+    let Some((site, signals)) = found else {
         return Err(format!("no site is configured for `{}`: it would be answered with 421", host.as_str()));
     };
     let mut text = Explanation { text: String::new(), ruleset };
@@ -84,7 +94,8 @@ fn explanation(arguments: &Arguments, ruleset: &Ruleset, settings: &ConsentSetti
         text.line("nothing is judged: the site is passed on as it is");
         return Ok(text.text);
     }
-    let granted = text.consent(site, settings, &headers);
+    let resolver = Resolver { site, signals, own: &settings.cookie, purposes: &ruleset.purposes };
+    let granted = text.consent(&resolver, &headers, arguments.country);
     let judge = Judge { catalog: &ruleset.catalog, site, host: &host, granted };
     text.request(&judge, arguments, &url);
     for CookiePair { name, .. } in cookie_pairs(&headers) {
@@ -128,6 +139,50 @@ fn short(hash: &str) -> &str {
     hash.get(..12).unwrap_or(hash)
 }
 
+fn names(purposes: &Purposes, set: PurposeSet) -> String {
+    let names: Vec<_> = purposes.names(set).collect();
+    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+}
+
+/// Every signal that a request carries, and what became of it.
+struct Seen<'r> {
+    purposes: &'r Purposes,
+    lines: Vec<String>,
+}
+
+impl Observer for Seen<'_> {
+    fn is_thorough(&self) -> bool {
+        true
+    }
+
+    fn signal(&mut self, format: &'static str, signal: &Signal<'_>, fate: Fate) {
+        let fate = match fate {
+            Fate::Used => "it counts",
+            Fate::Overruled => "overruled: sources before it have decided that",
+            Fate::Undecided => "ignored: it holds no choice",
+            Fate::Opaque => "ignored: only the page can read it (`bridge = true` lets it tell)",
+            Fate::Expired => "ignored: older than the site's validity",
+            Fate::FromTheFuture => "ignored: given in the future",
+            Fate::OnlyImplied => "ignored: set by the banner itself, where silence is a refusal",
+            Fate::OlderPolicy => "ignored: given under an older version of the policy",
+            Fate::Problem(problem) => problem.as_str(),
+        };
+        let (granted, denied) = (names(self.purposes, signal.granted), names(self.purposes, signal.denied));
+        let strength = signal.strength.as_str();
+        self.lines.push(format!("signal    {format} ({strength}): grants {granted}; denies {denied}; {fate}"));
+    }
+
+    fn unmapped(&mut self, position: usize, id: &[u8]) {
+        let format = FORMATS.get(position).map_or("unknown", |format| format.name);
+        let id = String::from_utf8_lossy(id);
+        self.lines.push(format!("signal    {format}: `{id}` is mapped to no purpose, and grants nothing"));
+    }
+
+    fn conflict(&mut self) {
+        self.lines.push("signal    sources of equal rank disagree: the most restrictive holds".to_owned());
+    }
+}
+
 struct Explanation<'r> {
     text: String,
     ruleset: &'r Ruleset,
@@ -139,36 +194,32 @@ impl Explanation<'_> {
         self.text.push('\n');
     }
 
-    fn names(&self, set: PurposeSet) -> String {
-        let names: Vec<_> = self.ruleset.purposes.names(set).collect();
-        if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
-    }
-
     /// Writes each signal and what came of it; returns what is granted.
-    fn consent(&mut self, site: &Site, settings: &ConsentSettings, headers: &HeaderMap) -> PurposeSet {
-        let mut signals = Vec::new();
-        let consent =
-            resolve(site, &self.ruleset.purposes, &settings.cookie, headers, unix_time(), |name, signal, reading| {
-                let fate = match reading {
-                    Reading::Used => "it decides",
-                    Reading::Expired => "ignored: older than the site's validity",
-                    Reading::FromTheFuture => "ignored: given in the future",
-                };
-                let (granted, denied) = (self.names(signal.granted), self.names(signal.denied));
-                signals.push(format!("signal    {name}: grants {granted}; denies {denied}; {fate}"));
-            });
-        if signals.is_empty() {
-            let own = cookie_pairs(headers).any(|pair| pair.name == settings.cookie.name.as_bytes());
-            let why = if own { " (the own cookie is there, but malformed or not rightly signed)" } else { "" };
-            signals.push(format!("signal    none{why}"));
+    fn consent(&mut self, resolver: &Resolver<'_>, headers: &HeaderMap, country: Option<Country>) -> PurposeSet {
+        let mut seen = Seen { purposes: &self.ruleset.purposes, lines: Vec::new() };
+        let consent = resolver.resolve(headers, country, unix_time(), &mut seen);
+        if seen.lines.is_empty() {
+            seen.lines.push("signal    none".to_owned());
         }
-        signals.iter().for_each(|signal| self.line(signal));
+        seen.lines.iter().for_each(|line| self.line(line));
+        let options = &resolver.site.options;
         if consent.capped {
-            let caps = self.names(site.options.gpc_caps);
+            let caps = names(&self.ruleset.purposes, options.gpc_caps);
             self.line(&format!("signal    Sec-GPC: 1 caps {caps}"));
         }
-        let line = format!("consent   {} (source: {})", self.names(consent.granted), consent.source.name());
-        self.line(&line);
+        let silence = match consent.jurisdiction {
+            Jurisdiction::OptIn => "silence is a refusal",
+            Jurisdiction::OptOut => "silence is consent, until an opt-out",
+            Jurisdiction::Notice => "silence is consent",
+        };
+        let whose = country.map_or("the site's".to_owned(), |country| format!("for {}", country.as_str()));
+        self.line(&format!("default   {whose}: {silence}"));
+        if let Some(version) = consent.policy_version.and_then(|position| options.versions.get(position)) {
+            let state = if consent.outdated { "; a later one has added something since" } else { "" };
+            self.line(&format!("policy    version {} was agreed to{state}", version.id));
+        }
+        let granted = names(&self.ruleset.purposes, consent.granted);
+        self.line(&format!("consent   {granted} (source: {})", consent.source.name()));
         consent.granted
     }
 

@@ -64,6 +64,8 @@ pub(super) struct Consent {
     pub prefix: Option<Text>,
     pub header: Option<Text>,
     pub signing_key: Option<Text>,
+    pub country_header: Option<Text>,
+    pub country_file: Option<Text>,
 }
 
 #[derive(Default, Deserialize)]
@@ -91,6 +93,12 @@ pub(super) struct Site {
     pub jurisdiction: Option<Text>,
     pub unknown_cookies: Option<Text>,
     pub signals: Vec<Text>,
+    pub signal: BTreeMap<Text, Spanned<Signal>>,
+    /// Countries by what silence means there.
+    pub jurisdictions: BTreeMap<Text, Vec<Text>>,
+    pub version: Vec<Spanned<Version>>,
+    pub on_refusal: Option<Text>,
+    pub always_paths: Vec<Text>,
     pub validity_days: Option<Spanned<u64>>,
     pub on_unrewritable: Option<Text>,
     pub lazy_attributes: Vec<Text>,
@@ -113,6 +121,49 @@ pub(super) struct Purpose {
     pub name: Option<Text>,
     /// Sale or sharing of personal data: `Sec-GPC` caps it, too.
     pub sale: bool,
+}
+
+/// What a banner's record is called and means.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Signal {
+    pub cookies: Option<Vec<Text>>,
+    pub purposes: BTreeMap<Text, Text>,
+    pub revision: Option<Revision>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a number or a text")]
+pub(super) enum Revision {
+    Number(i64),
+    Text(String),
+}
+
+impl Revision {
+    pub(super) fn into_text(self) -> Box<str> {
+        match self {
+            Revision::Number(number) => number.to_string().into(),
+            Revision::Text(text) => text.into(),
+        }
+    }
+}
+
+/// A version of the policy.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Version {
+    pub id: Option<Text>,
+    /// The id, if it is a date.
+    pub effective: Option<Text>,
+    pub revision: Option<Revision>,
+    pub adds: Option<Adds>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Adds {
+    pub purposes: Vec<Text>,
+    pub paths: Vec<Text>,
 }
 
 /// A cookie, or a key of `localStorage` or `sessionStorage`.

@@ -9,13 +9,14 @@ use ipnet::IpNet;
 use toml::Spanned;
 
 use super::check::{Check, Text};
+use super::consent::consent;
 use super::csp::csp;
 use super::diagnostic::{Diagnostic, LineIndex};
 use super::rules::{cookie_rules, share_link, storage_rules, tracker_rules};
+use super::signals::{by_country, signals};
+use super::versions::versions;
 use super::{Config, ConsentSettings, FileSet, Limits, Listen, Server, SiteConfig, UpstreamAddress, UpstreamScheme};
 use super::{catalog, filter_lists, raw};
-use crate::consent::OwnCookie;
-use crate::consent::signal::FORMATS;
 use crate::policy::{
     Catalog, CookieLifetimes, Host, HostPattern, Jurisdiction, Mode, OperatorRules, Purpose, PurposeSet, Purposes,
     SiteOptions, UnknownCookies, Unrewritable,
@@ -23,9 +24,8 @@ use crate::policy::{
 
 const DAY: u64 = 86_400;
 
-/// Signal formats that are planned and may stand in a configuration already.
-const COMING_SIGNALS: [&str; 9] =
-    ["cookiebot", "onetrust", "cookieyes", "didomi", "tcf", "gpp", "usprivacy", "klaro", "complianz"];
+pub(super) const JURISDICTIONS: [(&str, Jurisdiction); 3] =
+    [("opt-in", Jurisdiction::OptIn), ("opt-out", Jurisdiction::OptOut), ("notice", Jurisdiction::Notice)];
 
 /// The configuration that `raw` means. What is wrong is reported, and the result then not to be used.
 pub(super) fn validate(
@@ -185,67 +185,6 @@ fn limits(check: &mut Check<'_>, raw: raw::Limits) -> Limits {
     }
 }
 
-fn consent(check: &mut Check<'_>, raw: raw::Consent, files: &mut FileSet<'_>) -> ConsentSettings {
-    let name = raw.cookie.as_ref().map_or("consentry", |name| name.get_ref());
-    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if let Some(cookie) = raw.cookie.as_ref().filter(|_| name.is_empty() || !name.bytes().all(token)) {
-        check.error(
-            cookie.span(),
-            format!("`{name}` cannot name a cookie"),
-            "use letters, digits, `-` and `_` (RFC 6265, section 4.1.1)",
-        );
-    }
-    let prefix = raw.prefix.as_ref().map_or("/.consentry", |prefix| prefix.get_ref());
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~/".contains(&b);
-    if let Some(text) = raw.prefix.as_ref().filter(|_| {
-        !prefix.starts_with('/')
-            || prefix.len() < 2
-            || prefix.ends_with('/')
-            || prefix.contains("//")
-            || !prefix.bytes().all(plain)
-    }) {
-        check.error(
-            text.span(),
-            format!("`{prefix}` cannot be the prefix of the own pages"),
-            "write a path such as `/.consentry`, without a slash at the end",
-        );
-    }
-    let header = raw.header.as_ref().map_or("x-consent-purposes", |header| header.get_ref());
-    let header_name = http::HeaderName::from_bytes(header.as_bytes());
-    if let (Some(text), Err(_)) = (&raw.header, &header_name) {
-        check.error(text.span(), format!("`{header}` cannot name a header field"), "use letters, digits and `-`");
-    }
-    let key = raw.signing_key.as_ref().and_then(|path| signing_key(check, path, files));
-    ConsentSettings {
-        cookie: OwnCookie::new(name, key.as_deref()),
-        prefix: prefix.into(),
-        blocked_path: format!("{prefix}/blocked").into(),
-        header: header_name.unwrap_or(http::HeaderName::from_static("x-consent-purposes")),
-    }
-}
-
-fn signing_key(check: &mut Check<'_>, path: &Text, files: &mut FileSet<'_>) -> Option<Vec<u8>> {
-    match files.read(path.get_ref()) {
-        Ok(key) if key.trim_ascii().len() >= 32 => Some(key.trim_ascii().to_vec()),
-        Ok(_) => {
-            check.error(
-                path.span(),
-                "the signing key is too short",
-                "put at least 32 random bytes into the file, for example with `openssl rand -hex 32`",
-            );
-            None
-        }
-        Err(error) => {
-            check.error(
-                path.span(),
-                format!("the signing key cannot be read: {error}"),
-                "paths are relative to this file",
-            );
-            None
-        }
-    }
-}
-
 /// What the settings of all sites refer to.
 #[derive(Clone, Copy)]
 struct Shared<'a> {
@@ -352,8 +291,6 @@ fn one_site(
         .ok()
     });
     let modes = [("observe", Mode::Observe), ("enforce", Mode::Enforce), ("off", Mode::Off)];
-    let jurisdictions =
-        [("opt-in", Jurisdiction::OptIn), ("opt-out", Jurisdiction::OptOut), ("notice", Jurisdiction::Notice)];
     let unknown =
         [("block", UnknownCookies::Block), ("report", UnknownCookies::Report), ("allow", UnknownCookies::Allow)];
     let unrewritable = [("pass", Unrewritable::Pass), ("refuse", Unrewritable::Refuse)];
@@ -364,12 +301,13 @@ fn one_site(
         name: name.into(),
         hosts,
         mode: check.choice(raw.mode.as_ref(), &modes).unwrap_or_default(),
-        jurisdiction: check.choice(raw.jurisdiction.as_ref(), &jurisdictions).unwrap_or_default(),
+        jurisdiction: check.choice(raw.jurisdiction.as_ref(), &JURISDICTIONS).unwrap_or_default(),
+        jurisdictions: by_country(check, raw.jurisdictions),
         unknown_cookies: check.choice(raw.unknown_cookies.as_ref(), &unknown).unwrap_or_default(),
         purposes,
         gpc_caps,
-        signals: signals(check, &raw.signals),
         validity: check.number(raw.validity_days, 180, 1..=3650) * DAY,
+        versions: versions(check, raw.version, raw.on_refusal.as_ref(), &raw.always_paths),
         lifetimes: lifetimes(check, raw.max_age_days),
         shares: raw.share.iter().filter_map(|share| share_link(check, share)).collect(),
         on_unrewritable: check.choice(raw.on_unrewritable.as_ref(), &unrewritable).unwrap_or_default(),
@@ -378,12 +316,13 @@ fn one_site(
         clear_site_data: raw.clear_site_data,
         bridge: raw.bridge,
     };
+    let signals = signals(check, &raw.signals, raw.signal, &shared.consent.cookie.name);
     let cookies = cookie_rules(check, raw.cookie, shared.consent);
     let storage = storage_rules(check, raw.storage);
     let (requests, hosts) = tracker_rules(check, raw.tracker, shared.consent);
     check.offered = None;
     let rules = OperatorRules { cookies, storage, requests, hosts, filter_lists: Vec::new() };
-    Some(SiteConfig { options, rules, upstreams, ca: ca.map(Into::into) })
+    Some(SiteConfig { options, rules, signals, upstreams, ca: ca.map(Into::into) })
 }
 
 /// Names of attributes from which scripts take addresses.
@@ -441,27 +380,6 @@ fn site_purposes(check: &mut Check<'_>, declared: &[Spanned<raw::Purpose>]) -> (
         }
     }
     (all, caps.without(PurposeSet::NECESSARY))
-}
-
-fn signals(check: &mut Check<'_>, listed: &[Text]) -> Vec<Box<str>> {
-    let mut known = Vec::new();
-    for signal in listed {
-        let name = signal.get_ref().as_str();
-        if FORMATS.iter().any(|format| format.name == name) {
-            known.push(name.into());
-        } else if COMING_SIGNALS.contains(&name) {
-            check.warning(
-                signal.span(),
-                format!("the signal `{name}` is not read by this version and grants nothing"),
-                "leave it for later, or remove it",
-            );
-            known.push(name.into());
-        } else {
-            let names: Vec<_> = FORMATS.iter().map(|format| format.name).collect();
-            check.error(signal.span(), format!("unknown signal `{name}`"), format!("known here: {}", names.join(", ")));
-        }
-    }
-    known
 }
 
 fn lifetimes(check: &mut Check<'_>, raw: std::collections::BTreeMap<Text, Spanned<u64>>) -> CookieLifetimes {

@@ -6,9 +6,6 @@
 
 use std::fmt;
 
-use http::HeaderMap;
-use http::header::COOKIE;
-use memchr::memmem;
 use ring::hmac;
 
 use crate::policy::{Purpose, PurposeSet, Purposes};
@@ -19,7 +16,6 @@ const MAX_VALUE: usize = 1024;
 /// How the own cookie is named and protected.
 pub struct OwnCookie {
     pub name: Box<str>,
-    finder: memmem::Finder<'static>,
     key: Option<hmac::Key>,
 }
 
@@ -38,13 +34,7 @@ pub struct OwnConsent<'a> {
 impl OwnCookie {
     /// `key` is the secret that values are signed with (HMAC-SHA-256, RFC 2104).
     pub fn new(name: &str, key: Option<&[u8]>) -> Self {
-        let finder = memmem::Finder::new(name).into_owned();
-        OwnCookie { name: name.into(), finder, key: key.map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret)) }
-    }
-
-    /// Whether the name stands anywhere in the cookies: most requests of a site without choices are done with that.
-    pub(super) fn may_be_in(&self, headers: &HeaderMap) -> bool {
-        headers.get_all(COOKIE).iter().any(|line| self.finder.find(line.as_bytes()).is_some())
+        OwnCookie { name: name.into(), key: key.map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret)) }
     }
 
     /// Reads a value. `None` for anything that is not exactly of this form: malformed is undecided. Purposes that no

@@ -1,19 +1,27 @@
-//! How signals combine into the one consent that holds for a request (the order of precedence).
+//! How signals combine into the one consent that holds for a request.
+//!
+//! Each source decides the purposes that no source before it has decided:
 //!
 //! | rank | source | says |
 //! |---|---|---|
-//! | 1 | the own cookie | the visitor's choice made here |
-//! | 2 | the formats that the site lists, in its order | the choice a banner wrote |
-//! | 3 | formats detected, if the site lists none | the same |
-//! | 4 | the jurisdiction's default | what holds without a choice |
+//! | 1 | the own cookie | the visitor's choice made here, or told by the bridge |
+//! | 2 | the formats that the site lists, in its order | the choice that a banner wrote |
+//! | 3 | if it lists none: the WP Consent API | the choice that a banner wrote, in neutral words |
+//! | 4 | if it lists none: every banner's record | the most restrictive of them |
+//! | 5 | if it lists none: the TC string | the same choice in the IAB's words |
+//! | 6 | if it lists none: GPP's US sections, US Privacy string | the most restrictive of them; only ever an opt-out |
+//! | 7 | the jurisdiction's default | what holds without a choice |
 //!
-//! A signal older than the site's validity, or from the future, says nothing. `Sec-GPC: 1` caps whatever came out.
+//! Whatever comes out, `Sec-GPC: 1` caps. What never counts: a record that is malformed, older than the site's
+//! validity, from the future, or of another revision; what a banner set by itself, as a grant where silence is none;
+//! under a newer version of the policy, what that version added.
 
 use http::HeaderMap;
 
 use super::own::OwnCookie;
-use super::signal::{FORMATS, Signal, SignalInput, global_privacy_control};
-use crate::policy::{Jurisdiction, Purpose, PurposeSet, Purposes, Site};
+use super::signal::{Choices, FORMATS, Found, Problem, Signal, SignalInput, Strength, global_privacy_control};
+use super::site_signals::{SiteSignals, Trusted};
+use crate::policy::{Country, Jurisdiction, OnRefusal, Purpose, PurposeSet, Purposes, Site};
 
 /// Clocks of visitors and servers may differ by this much, in seconds.
 const CLOCK_SKEW: u64 = 300;
@@ -40,72 +48,234 @@ impl Source {
 pub struct Consent {
     /// Always holds `necessary`.
     pub granted: PurposeSet,
+    /// The first that said something.
     pub source: Source,
     /// Whether `Sec-GPC: 1` took something away.
     pub capped: bool,
-    /// Unix time in seconds of the choice, if one was made.
+    /// Unix time in seconds of the choice, if one was made and its record tells.
     pub decided_at: Option<u64>,
+    /// Position of the policy's version that was agreed to, if the site has versions and a choice was made.
+    pub policy_version: Option<usize>,
+    /// Whether a later version has added something since.
+    pub outdated: bool,
+    /// Of the visitor, or of the site where nobody knows better.
+    pub jurisdiction: Jurisdiction,
 }
 
 /// What became of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
-    /// It decided.
+pub enum Fate {
+    /// It decided what no source before it had.
     Used,
+    /// All that it says was decided before.
+    Overruled,
+    /// It says nothing about any purpose.
+    Undecided,
+    /// It is a choice that only the page can read.
+    Opaque,
     /// Older than the site's validity.
     Expired,
     /// Given later than now.
     FromTheFuture,
+    /// Only grants, and these by the banner itself: where silence is no consent, that is none.
+    OnlyImplied,
+    /// Given under a version of the policy that no longer suffices.
+    OlderPolicy,
+    /// The record cannot be believed.
+    Problem(Problem),
 }
 
-/// The consent that holds, with each signal told to `observer` on the way.
-pub fn resolve(
-    site: &Site,
-    purposes: &Purposes,
-    own: &OwnCookie,
-    headers: &HeaderMap,
-    now: u64,
-    mut observer: impl FnMut(&'static str, &Signal<'_>, Reading),
-) -> Consent {
-    let options = &site.options;
-    let input = SignalInput { headers, own, purposes, site_purposes: options.purposes };
-    let mut consent = default_consent(options.jurisdiction, options.purposes);
-    for (position, format) in FORMATS.iter().enumerate().filter(|(_, format)| site_trusts(site, format.name)) {
-        let Some(signal) = (format.read)(&input) else { continue };
-        let reading = age(&signal, options.validity, now);
-        observer(format.name, &signal, reading);
-        if reading == Reading::Used {
-            let undecided = options.purposes.without(signal.granted.union(signal.denied));
-            consent = Consent {
-                granted: signal.granted.union(consent.granted.intersection(undecided)).with(Purpose::NECESSARY),
-                source: Source::Format(position),
-                capped: false,
-                decided_at: signal.decided_at,
-            };
-            break;
+/// Learns what is met on the way to a consent.
+pub trait Observer {
+    /// Whether it wants to be told of signals that can change nothing any more.
+    fn is_thorough(&self) -> bool {
+        false
+    }
+
+    /// A signal was read.
+    fn signal(&mut self, _format: &'static str, _signal: &Signal<'_>, _fate: Fate) {}
+
+    /// A record of the format at `position` holds an id that nobody has mapped.
+    fn unmapped(&mut self, _position: usize, _id: &[u8]) {}
+
+    /// Sources of one rank, or two cookies of one name, say different things.
+    fn conflict(&mut self) {}
+}
+
+impl Observer for () {}
+
+/// All that a consent depends on besides the request.
+#[derive(Clone, Copy)]
+pub struct Resolver<'r> {
+    pub site: &'r Site,
+    pub signals: &'r SiteSignals,
+    pub own: &'r OwnCookie,
+    pub purposes: &'r Purposes,
+}
+
+/// What a source, or several, have said.
+#[derive(Clone, Copy, Default)]
+struct Decided {
+    granted: PurposeSet,
+    denied: PurposeSet,
+}
+
+impl Decided {
+    fn purposes(self) -> PurposeSet {
+        self.granted.union(self.denied)
+    }
+}
+
+impl Resolver<'_> {
+    /// The consent that holds at `now`, in Unix seconds, for a request from `country`.
+    pub fn resolve(
+        &self,
+        headers: &HeaderMap,
+        country: Option<Country>,
+        now: u64,
+        observer: &mut impl Observer,
+    ) -> Consent {
+        let options = &self.site.options;
+        let jurisdiction = options.jurisdiction_in(country);
+        let mut consent = Consent {
+            granted: PurposeSet::NECESSARY,
+            source: Source::Default,
+            capped: false,
+            decided_at: None,
+            policy_version: None,
+            outdated: false,
+            jurisdiction,
+        };
+        let found = Found::new(headers, &self.signals.index);
+        let decided =
+            if found.formats == 0 { Decided::default() } else { self.combine(&found, &mut consent, now, observer) };
+        let undecided = options.purposes.without(decided.purposes());
+        let default = match jurisdiction {
+            Jurisdiction::OptIn => PurposeSet::EMPTY,
+            Jurisdiction::OptOut | Jurisdiction::Notice => undecided,
+        };
+        let to_come = options.versions.purposes_to_come(now);
+        consent.granted = decided.granted.union(default).without(to_come).with(Purpose::NECESSARY);
+        cap(consent, options.gpc_caps, headers)
+    }
+
+    /// Asks the signals rank by rank. What no record can say in so little space says nothing.
+    fn combine(&self, found: &Found<'_>, consent: &mut Consent, now: u64, observer: &mut impl Observer) -> Decided {
+        let all = self.site.options.purposes;
+        let mut decided = Decided::default();
+        for rank in self.signals.trusted.chunk_by(|a, b| a.rank == b.rank) {
+            if decided.purposes().covers(all) && !observer.is_thorough() {
+                break;
+            }
+            let mut said = Decided::default();
+            for trusted in rank.iter().filter(|trusted| found.formats & trusted.bit() != 0) {
+                let Some((signal, mut fate)) = self.ask(trusted, found, consent.jurisdiction, now, observer) else {
+                    continue;
+                };
+                if fate == Fate::Used && decided.purposes().covers(signal.decided()) {
+                    fate = Fate::Overruled;
+                }
+                observer.signal(trusted.format().map_or("unknown", |format| format.name), &signal, fate);
+                if fate != Fate::Used {
+                    continue;
+                }
+                if found.conflicting & trusted.bit() != 0 {
+                    observer.conflict();
+                }
+                if consent.source == Source::Default {
+                    self.attribute(consent, trusted, &signal, now);
+                }
+                said.granted = said.granted.union(signal.granted);
+                said.denied = said.denied.union(signal.denied);
+            }
+            if !said.granted.intersection(said.denied).is_empty() {
+                observer.conflict();
+            }
+            let open = all.without(decided.purposes());
+            decided.granted = decided.granted.union(said.granted.without(said.denied).intersection(open));
+            decided.denied = decided.denied.union(said.denied.intersection(open));
+        }
+        decided
+    }
+
+    fn attribute(&self, consent: &mut Consent, trusted: &Trusted, signal: &Signal<'_>, now: u64) {
+        consent.source = Source::Format(trusted.position);
+        consent.decided_at = signal.decided_at;
+        let versions = &self.site.options.versions;
+        if !versions.is_empty() {
+            let version = versions.of_choice(signal.policy_version.as_deref(), signal.decided_at);
+            consent.policy_version = Some(version);
+            consent.outdated = versions.is_outdated(version, now);
         }
     }
-    cap(consent, options.gpc_caps, headers)
-}
 
-fn site_trusts(site: &Site, format: &str) -> bool {
-    let listed = &site.options.signals;
-    listed.is_empty() || format == "consentry" || listed.iter().any(|name| **name == *format)
-}
+    /// What one format says, and whether that counts.
+    fn ask<'a>(
+        &'a self,
+        trusted: &'a Trusted,
+        found: &'a Found<'a>,
+        jurisdiction: Jurisdiction,
+        now: u64,
+        observer: &mut impl Observer,
+    ) -> Option<(Signal<'a>, Fate)> {
+        let problem = |problem| Some((Signal::problem(problem), Fate::Problem(problem)));
+        if found.overflow {
+            return problem(Problem::TooMany);
+        }
+        let input = SignalInput {
+            cookies: found.of(trusted.bit()),
+            own: self.own,
+            purposes: self.purposes,
+            site: &self.site.options,
+            revision: trusted.revision.as_deref(),
+        };
+        if found.oversized & trusted.bit() != 0 && input.cookies.iter().next().is_none() {
+            return problem(Problem::Oversized);
+        }
+        let mut unmapped = |id: &[u8]| observer.unmapped(trusted.position, id);
+        let mut signal = (trusted.format()?.read)(&input, Choices::new(&trusted.ids, &mut unmapped))?;
+        let fate = self.weigh(trusted, &mut signal, jurisdiction, now);
+        Some((signal, fate))
+    }
 
-fn default_consent(jurisdiction: Jurisdiction, purposes: PurposeSet) -> Consent {
-    let granted = match jurisdiction {
-        Jurisdiction::OptIn => PurposeSet::NECESSARY,
-        Jurisdiction::OptOut | Jurisdiction::Notice => purposes,
-    };
-    Consent { granted, source: Source::Default, capped: false, decided_at: None }
-}
-
-fn age(signal: &Signal<'_>, validity: u64, now: u64) -> Reading {
-    match signal.decided_at {
-        Some(at) if at > now.saturating_add(CLOCK_SKEW) => Reading::FromTheFuture,
-        Some(at) if now.saturating_sub(at) > validity => Reading::Expired,
-        _ => Reading::Used,
+    /// Whether `signal` counts; takes from it what does not.
+    fn weigh(&self, trusted: &Trusted, signal: &mut Signal<'_>, jurisdiction: Jurisdiction, now: u64) -> Fate {
+        let options = &self.site.options;
+        if let Some(problem) = signal.problem {
+            return Fate::Problem(problem);
+        }
+        if signal.strength == Strength::Opaque {
+            return Fate::Opaque;
+        }
+        if let (Some(current), Some(revision)) = (&trusted.revision, &signal.policy_version)
+            && **current != **revision
+        {
+            return Fate::Problem(Problem::OtherRevision);
+        }
+        match signal.decided_at {
+            Some(at) if at > now.saturating_add(CLOCK_SKEW) => return Fate::FromTheFuture,
+            Some(at) if now.saturating_sub(at) > options.validity => return Fate::Expired,
+            _ => {}
+        }
+        if signal.decided().without(PurposeSet::NECESSARY).is_empty() {
+            return Fate::Undecided;
+        }
+        if signal.strength == Strength::Implied && jurisdiction == Jurisdiction::OptIn {
+            signal.granted = PurposeSet::EMPTY;
+            if signal.denied.is_empty() {
+                return Fate::OnlyImplied;
+            }
+        }
+        if !options.versions.is_empty() {
+            let version = options.versions.of_choice(signal.policy_version.as_deref(), signal.decided_at);
+            if options.versions.on_refusal == OnRefusal::AskAgain && options.versions.is_outdated(version, now) {
+                return Fate::OlderPolicy;
+            }
+            let since = options.versions.purposes_since(version, now).without(PurposeSet::NECESSARY);
+            signal.granted = signal.granted.without(since);
+            signal.denied = signal.denied.union(since);
+        }
+        Fate::Used
     }
 }
 

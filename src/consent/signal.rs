@@ -1,17 +1,26 @@
 //! The formats in which a request can say what its visitor agreed to.
 //!
-//! A format is one file with one pure function, listed in [`FORMATS`]. To add one, write its file and add its line.
+//! A format is one file with one [`Format`], listed in [`FORMATS`]: the cookies it lives in, what its ids mean by
+//! default, and one pure function. To add one, write its file and add its line.
 
+mod choices;
+mod cookiebot;
+mod decode;
+mod found;
 mod gpc;
+mod onetrust;
 mod own;
+#[cfg(test)]
+mod testing;
 
-use http::HeaderMap;
+use std::borrow::Cow;
 
-use crate::policy::PurposeSet;
-
+pub use choices::{Choices, IdMap};
+pub use found::{CookieIndex, Found, FoundCookies, MAX_COOKIES, MAX_VALUE};
 pub use gpc::global_privacy_control;
 
 use super::own::OwnCookie;
+use crate::policy::{PurposeSet, Purposes, SiteOptions};
 
 /// How much a signal says about the visitor's own will.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,35 +33,143 @@ pub enum Strength {
     Opaque,
 }
 
-/// One source's reading of a request. A purpose in neither set is undecided.
+impl Strength {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Strength::Explicit => "explicit",
+            Strength::Implied => "implied",
+            Strength::Opaque => "opaque",
+        }
+    }
+}
+
+/// Why a record that was found says nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// Not of the format's form.
+    Malformed,
+    /// Longer than [`MAX_VALUE`].
+    Oversized,
+    /// More than [`MAX_COOKIES`] cookies claim to be consent.
+    TooMany,
+    /// The own cookie without a right signature.
+    Unsigned,
+    /// Made under other rules than the site's present ones: a revision, a policy id.
+    OtherRevision,
+    /// A TC string that the framework's policies declare invalid.
+    InvalidByPolicy(&'static str),
+}
+
+impl Problem {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Problem::Malformed => "malformed",
+            Problem::Oversized => "too long",
+            Problem::TooMany => "too many cookies claim to be consent",
+            Problem::Unsigned => "malformed, or not rightly signed",
+            Problem::OtherRevision => "made for another revision of the banner's settings",
+            Problem::InvalidByPolicy(why) => why,
+        }
+    }
+}
+
+/// One source's reading of a request. A purpose in neither set is undecided.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signal<'a> {
     pub granted: PurposeSet,
+    /// Apart from `granted`.
     pub denied: PurposeSet,
     pub strength: Strength,
     /// Unix time in seconds, if the format tells.
     pub decided_at: Option<u64>,
     /// The version of the policy that was agreed to, if the format tells.
-    pub policy_version: Option<&'a str>,
+    pub policy_version: Option<Cow<'a, str>>,
+    pub problem: Option<Problem>,
+}
+
+impl Signal<'_> {
+    /// A record that was made before any choice, or holds none.
+    pub fn undecided() -> Self {
+        Signal {
+            granted: PurposeSet::EMPTY,
+            denied: PurposeSet::EMPTY,
+            strength: Strength::Explicit,
+            decided_at: None,
+            policy_version: None,
+            problem: None,
+        }
+    }
+
+    /// A choice that only the page can read.
+    pub fn opaque() -> Self {
+        Signal { strength: Strength::Opaque, ..Signal::undecided() }
+    }
+
+    /// A record that says nothing, and why.
+    pub fn problem(problem: Problem) -> Self {
+        Signal { problem: Some(problem), ..Signal::undecided() }
+    }
+
+    /// Every purpose that it says something about.
+    pub fn decided(&self) -> PurposeSet {
+        self.granted.union(self.denied)
+    }
 }
 
 /// What a format may look at.
 #[derive(Clone, Copy)]
 pub struct SignalInput<'a> {
-    pub headers: &'a HeaderMap,
+    /// The cookies whose names the format knows, in order, each at most [`MAX_VALUE`] bytes long.
+    pub cookies: FoundCookies<'a>,
     pub own: &'a OwnCookie,
     /// Finds a purpose by its name.
-    pub purposes: &'a crate::policy::Purposes,
-    /// Every purpose of the site.
-    pub site_purposes: PurposeSet,
+    pub purposes: &'a Purposes,
+    pub site: &'a SiteOptions,
+    /// The revision of the banner's settings that the site says is in force.
+    pub revision: Option<&'a str>,
+}
+
+impl<'a> SignalInput<'a> {
+    /// The values of all cookies called `name`, in order.
+    pub fn values(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
+        self.cookies.iter().filter(move |cookie| cookie.name == name.as_bytes()).map(|cookie| cookie.value)
+    }
+
+    /// Whether `revision`, as a record has it, is the one in force. Without a configured one, any is.
+    pub fn is_current(&self, revision: &str) -> bool {
+        self.revision.is_none_or(|current| current == revision)
+    }
+}
+
+/// Which formats are believed before which, where a site lists none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tier {
+    /// The own cookie.
+    Own,
+    /// The WP Consent API: a neutral record that several banners write.
+    Neutral,
+    /// A banner's own record.
+    Banner,
+    /// The TC string.
+    Tcf,
+    /// GPP's US sections and the US Privacy string.
+    UsOptOut,
 }
 
 /// A signal format.
 pub struct Format {
     /// Its name in `signals = […]`, in metrics and in `explain`.
     pub name: &'static str,
-    pub read: for<'a> fn(&SignalInput<'a>) -> Option<Signal<'a>>,
+    pub tier: Tier,
+    /// The names of its cookies, unless the site says otherwise. A `*` at the end stands for anything.
+    pub cookies: &'static [&'static str],
+    /// Cookies that it also reads where a site lists it by name: others read them, too.
+    pub listed_cookies: &'static [&'static str],
+    /// What its ids mean, by the names of purposes, unless the site says otherwise.
+    pub ids: &'static [(&'static str, &'static str)],
+    /// Reads the cookies. `None`: they are of something else that shares the name.
+    pub read: for<'a> fn(&SignalInput<'a>, Choices<'_>) -> Option<Signal<'a>>,
 }
 
-/// Every format that is known, in the order in which detected ones are asked. `consentry` is always first.
-pub static FORMATS: &[Format] = &[Format { name: "consentry", read: own::read }];
+/// Every format that is known, at most 64. `consentry` is always first.
+pub static FORMATS: &[&Format] = &[&own::FORMAT, &cookiebot::FORMAT, &onetrust::FORMAT];

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::catalog::Catalog;
+use super::country::Country;
 use super::filters::FilterList;
 use super::hosts::{Host, HostMap, HostPattern};
 use super::mentions::{Mentions, written_addresses};
@@ -14,6 +15,7 @@ use super::resource::ResourceKind;
 use super::sources::{CspOptions, SourceLists};
 use super::url::{Url, normal_path};
 use super::verdict::{Mode, Rule, Verdict};
+use super::versions::PolicyVersions;
 
 /// What holds for visitors who have not chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,21 +91,23 @@ impl CookieLifetimes {
 }
 
 /// Settings of a site that need no compiling.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SiteOptions {
     pub name: Box<str>,
     pub hosts: Vec<HostPattern>,
     pub mode: Mode,
+    /// What silence means where the visitor's country is not known, or not listed.
     pub jurisdiction: Jurisdiction,
+    /// What it means by country.
+    pub jurisdictions: Vec<(Country, Jurisdiction)>,
     pub unknown_cookies: UnknownCookies,
     /// Every purpose this site may ask for, the built-in ones included.
     pub purposes: PurposeSet,
     /// What `Sec-GPC: 1` caps.
     pub gpc_caps: PurposeSet,
-    /// Names of the signal formats it trusts, in order. Empty: all that are known.
-    pub signals: Vec<Box<str>>,
     /// Age in seconds after which a choice, yes or no, no longer holds.
     pub validity: u64,
+    pub versions: PolicyVersions,
     pub lifetimes: CookieLifetimes,
     pub shares: Vec<ShareLink>,
     pub on_unrewritable: Unrewritable,
@@ -114,6 +118,14 @@ pub struct SiteOptions {
     pub clear_site_data: bool,
     /// Whether pages load the script that hands on what is chosen in banners that no server can see.
     pub bridge: bool,
+}
+
+impl SiteOptions {
+    /// What silence means for a visitor from `country`.
+    pub fn jurisdiction_in(&self, country: Option<Country>) -> Jurisdiction {
+        let listed = self.jurisdictions.iter().find(|(listed, _)| Some(*listed) == country);
+        listed.map_or(self.jurisdiction, |(_, jurisdiction)| *jurisdiction)
+    }
 }
 
 /// The operator's own rules, in the order they were written.

@@ -25,6 +25,21 @@ pub(super) fn is_trusted(session: &Session, networks: &[IpNet]) -> bool {
     !networks.is_empty() && peer(session).is_some_and(|peer| networks.iter().any(|network| network.contains(&peer)))
 }
 
+/// The visitor's address: the peer's, or, by the word of trusted peers, the last in `X-Forwarded-For` that is none of
+/// theirs.
+pub(super) fn client(session: &Session, trusted: &[IpNet]) -> Option<IpAddr> {
+    let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
+    let mut client = peer(session)?;
+    let lines = session.req_header().headers.get_all(FOR).into_iter().rev();
+    for hop in lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')) {
+        if !is_trusted(&client) {
+            break;
+        }
+        client = std::str::from_utf8(hop).ok()?.trim().parse::<IpAddr>().ok()?.to_canonical();
+    }
+    Some(client)
+}
+
 /// Whether the visitor came by https, by the word of a trusted peer.
 pub(super) fn is_secure(header: &RequestHeader, trusted: bool) -> bool {
     let proto = header.headers.get(PROTO).map(|value| value.as_bytes());

@@ -162,6 +162,13 @@ fn consent_json(context: &Context, granted: PurposeSet, given_at: Option<u64>, c
     let source = consent.map_or(Source::Default, |consent| consent.source);
     let decided_at = given_at.or_else(|| consent.and_then(|consent| consent.decided_at));
     let offered = context.site().map_or(PurposeSet::EMPTY, |site| site.options.purposes);
+    let version = context.site().and_then(|site| {
+        let versions = &site.options.versions;
+        versions.get(match given_at {
+            Some(at) => versions.at(at)?,
+            None => consent?.policy_version?,
+        })
+    });
     json!({
         "purposes": purposes.names(granted).collect::<Vec<_>>(),
         "offered": purposes.names(offered).collect::<Vec<_>>(),
@@ -169,6 +176,8 @@ fn consent_json(context: &Context, granted: PurposeSet, given_at: Option<u64>, c
         "source": if given_at.is_some() { "consentry" } else { source.name() },
         "given_at": decided_at,
         "capped_by_gpc": capped,
+        "policy_version": version.map(|version| &*version.id),
+        "outdated": given_at.is_none() && consent.is_some_and(|consent| consent.outdated),
     })
     .to_string()
 }
@@ -303,7 +312,8 @@ async fn store(
     return_to: Option<String>,
     erasure: Option<(HeaderName, HeaderValue)>,
 ) -> Result<()> {
-    let optional = granted.without(PurposeSet::NECESSARY);
+    let to_come = context.site().map(|site| site.options.versions.purposes_to_come(context.now));
+    let optional = granted.without(PurposeSet::NECESSARY).without(to_come.unwrap_or_default());
     let caps = context.site().map_or(PurposeSet::EMPTY, |site| site.options.gpc_caps);
     let capped = global_privacy_control(&session.req_header().headers) && !optional.intersection(caps).is_empty();
     let effective = if capped { optional.without(caps) } else { optional }.with(Purpose::NECESSARY);
@@ -335,7 +345,9 @@ fn choice_cookies(
     let (Some(site), Some(decision)) = (context.site(), &context.decision) else { return Vec::new() };
     let own = &context.snapshot.consent.cookie;
     let receipt_id = receipt_id();
-    let consent = OwnConsent { granted, policy_version: "", given_at: context.now, receipt_id: &receipt_id };
+    let versions = &site.options.versions;
+    let policy_version = versions.at(context.now).and_then(|at| versions.get(at)).map_or("", |version| &version.id);
+    let consent = OwnConsent { granted, policy_version, given_at: context.now, receipt_id: &receipt_id };
     let value = own.format(&consent, &context.snapshot.ruleset.purposes);
     let secure = if context.secure { "; Secure" } else { "" };
     let cookie = format!("{}={value}; Path=/; Max-Age={}; SameSite=Lax{secure}", own.name, site.options.validity);

@@ -1,20 +1,18 @@
 //! The request: which site, what consent, blocked or passed on.
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::HOST;
 use pingora::Result;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use super::context::{Context, Decision, judge};
+use super::country::country;
 use super::message::{content_length, own_response, respond, target};
-use super::{Gateway, forwarded, own_pages, tracker};
-use crate::consent::resolve;
+use super::{Gateway, forwarded, older_policy, own_pages, tracker};
 use crate::consent::signal::global_privacy_control;
 use crate::enforce::edit_request;
 use crate::policy::{Host, Mode, RequestRule};
-use crate::reload::Snapshot;
 
 /// Returns whether the request was answered here.
 pub(super) async fn filter(gateway: &Gateway, session: &mut Session, context: &mut Context) -> Result<bool> {
@@ -24,7 +22,7 @@ pub(super) async fn filter(gateway: &Gateway, session: &mut Session, context: &m
         Ok(host) => host,
         Err(problem) => return Box::pin(refuse(gateway, session, context, 400, "malformed", problem)).await,
     };
-    let Some((decision, mode)) = decide(&context.snapshot, host, &session.req_header().headers, context.now) else {
+    let Some((decision, mode)) = decide(gateway, session, context, host) else {
         let problem = "no site is configured for this host";
         return Box::pin(refuse(gateway, session, context, 421, "unknown_host", problem)).await;
     };
@@ -40,6 +38,11 @@ pub(super) async fn filter(gateway: &Gateway, session: &mut Session, context: &m
     if own_pages::concerns(session, context) && Box::pin(own_pages::answer(session, context)).await? {
         return Ok(true);
     }
+    if context.decision.as_ref().is_some_and(|decision| decision.consent.outdated)
+        && Box::pin(older_policy::answer(session, context)).await?
+    {
+        return Ok(true);
+    }
     let found = tracker::find(session, context, None);
     if found != RequestRule::None && Box::pin(tracker::block(session, context, found)).await? {
         return Ok(true);
@@ -53,13 +56,15 @@ pub(super) async fn filter(gateway: &Gateway, session: &mut Session, context: &m
 }
 
 /// Which site answers for `host`, what the visitor agreed to there, and the site's mode; `None` if no site does.
-fn decide(snapshot: &Snapshot, host: Host, headers: &HeaderMap, now: u64) -> Option<(Decision, Mode)> {
-    let ruleset = &snapshot.ruleset;
-    let position = ruleset.site_at(&host)?;
-    let site = ruleset.sites.get(position)?;
-    let consent = resolve(site, &ruleset.purposes, &snapshot.consent.cookie, headers, now, |_, _, _| {});
+fn decide(gateway: &Gateway, session: &Session, context: &Context, host: Host) -> Option<(Decision, Mode)> {
+    let snapshot = &context.snapshot;
+    let position = snapshot.ruleset.site_at(&host)?;
+    let (resolver, mut runtime) = (snapshot.resolver(position)?, snapshot.sites.get(position)?);
+    let headers = &session.req_header().headers;
+    let country = country(session, context, &gateway.server, &resolver.site.options);
+    let consent = resolver.resolve(headers, country, context.now, &mut runtime);
     let opted_out = global_privacy_control(headers);
-    Some((Decision { site: position, host, consent, opted_out }, site.options.mode))
+    Some((Decision { site: position, host, consent, opted_out }, resolver.site.options.mode))
 }
 
 /// The host that the visitor addressed: in the request target, else in `Host` (RFC 9112, section 3.2.2). Both must say

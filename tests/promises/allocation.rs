@@ -4,7 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use consentry::config;
-use consentry::consent::{OwnCookie, resolve};
+use consentry::consent::{OwnCookie, Resolver, SiteSignals};
 use consentry::enforce::{Edit, Judge, ResponseFacts, Tally, edit_request, edit_response};
 use consentry::policy::{Host, RequestFacts, Ruleset};
 use http::HeaderMap;
@@ -37,10 +37,11 @@ fn allocations(work: impl FnOnce()) -> usize {
     COUNT.with(Cell::get) - before
 }
 
-fn ruleset() -> Ruleset {
+fn ruleset() -> (Ruleset, SiteSignals) {
     let text = crate::support::TestApp::configuration("", &crate::support::site(([127, 0, 0, 1], 1).into(), ""));
     let loaded = config::parse("test.toml".as_ref(), text.as_bytes(), &|_| Err(std::io::ErrorKind::NotFound.into()));
-    loaded.config.unwrap().compile().ruleset
+    let mut compiled = loaded.config.unwrap().compile();
+    (compiled.ruleset, compiled.signals.remove(0))
 }
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -53,7 +54,7 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
 
 /// Everything that policy and enforcement do for one request and its response.
 fn decide(
-    ruleset: &Ruleset,
+    (ruleset, signals): &(Ruleset, SiteSignals),
     own: &OwnCookie,
     host: &Host,
     request: &HeaderMap,
@@ -61,7 +62,8 @@ fn decide(
     now: u64,
 ) -> bool {
     let site = &ruleset.sites[ruleset.site_at(host).unwrap()];
-    let consent = resolve(site, &ruleset.purposes, own, request, now, |_, _, _| {});
+    let resolver = Resolver { site, signals, own, purposes: &ruleset.purposes };
+    let consent = resolver.resolve(request, None, now, &mut ());
     let judge = Judge { catalog: &ruleset.catalog, site, host, granted: consent.granted };
     let mut tally = Tally::default();
     let facts = RequestFacts { method: "GET", path: b"/products/lantern", query: b"colour=red&page=2", body: None };
@@ -133,7 +135,7 @@ fn clean_paths_allocate_nothing() {
 
 #[test]
 fn stripping_allocates_once_for_the_request() {
-    let (ruleset, host) = (ruleset(), Host::parse(b"shop.example").unwrap());
+    let ((ruleset, _), host) = (ruleset(), Host::parse(b"shop.example").unwrap());
     let site = &ruleset.sites[0];
     let judge =
         Judge { catalog: &ruleset.catalog, site, host: &host, granted: consentry::policy::PurposeSet::NECESSARY };

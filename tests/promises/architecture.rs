@@ -97,6 +97,13 @@ fn what_holds_values_of_visitors_has_no_output() {
         "OwnCookie",
         "Context",
         "Violation",
+        "TcString",
+        "VendorIds",
+        "Restriction",
+        "Publisher",
+        "GppString",
+        "UsSection",
+        "UsPrivacy",
     ];
     for (path, text) in ["policy", "consent", "enforce", "proxy", "inventory"].into_iter().flat_map(module) {
         let mut derives = "";

@@ -1,8 +1,10 @@
 //! For any header and any consent: nothing denied leaves, everything allowed leaves unchanged and in order, nothing
 //! grows, nothing panics.
 
+use std::collections::HashMap;
+
 use consentry::config;
-use consentry::consent::{OwnCookie, cookie_pairs, resolve};
+use consentry::consent::{OwnCookie, Resolver, SiteSignals, cookie_pairs};
 use consentry::enforce::{Direction, Edit, Judge, ResponseFacts, SetCookie, Tally, edit_request, edit_response};
 use consentry::policy::{Host, Purpose, PurposeSet, Ruleset};
 use http::header::{COOKIE, SET_COOKIE};
@@ -116,7 +118,9 @@ proptest! {
         let mut headers = HeaderMap::new();
         lines.iter().filter_map(|line| HeaderValue::from_bytes(line).ok()).for_each(|value| _ = headers.append(COOKIE, value));
         headers.append("sec-gpc", HeaderValue::from_str(&gpc).unwrap());
-        let consent = resolve(&ruleset.sites[0], &ruleset.purposes, &own, &headers, 1_700_000_000, |_, _, _| {});
+        let signals = SiteSignals::new(&[], &HashMap::new(), "consentry", &ruleset.purposes);
+        let resolver = Resolver { site: &ruleset.sites[0], signals: &signals, own: &own, purposes: &ruleset.purposes };
+        let consent = resolver.resolve(&headers, None, 1_700_000_000, &mut ());
         prop_assert_eq!(consent.granted, PurposeSet::NECESSARY);
     }
 

@@ -3,6 +3,7 @@
 pub mod app;
 pub mod browser;
 pub mod client;
+pub mod country_file;
 pub mod dom;
 pub mod http2;
 pub mod origin;

@@ -2,28 +2,31 @@
 //!
 //! The same name twice (host-only and on a parent domain) means both must agree: the most restrictive holds.
 
-use super::{Signal, SignalInput, Strength};
-use crate::consent::cookies::cookie_pairs;
+use std::borrow::Cow;
+
+use super::{Choices, Format, Problem, Signal, SignalInput, Strength, Tier};
 use crate::consent::own::OwnConsent;
 use crate::policy::Purpose;
 
-pub(super) fn read<'a>(input: &SignalInput<'a>) -> Option<Signal<'a>> {
-    if !input.own.may_be_in(input.headers) {
-        return None;
-    }
-    let named = cookie_pairs(input.headers).filter(|pair| pair.name == input.own.name.as_bytes());
-    let read = named.filter_map(|pair| input.own.parse(pair.value, input.purposes));
+/// Its cookie is named in `[consent]`.
+pub(super) const FORMAT: Format =
+    Format { name: "consentry", tier: Tier::Own, cookies: &[], listed_cookies: &[], ids: &[], read };
+
+fn read<'a>(input: &SignalInput<'a>, _: Choices<'_>) -> Option<Signal<'a>> {
+    let read = input.cookies.iter().filter_map(|cookie| input.own.parse(cookie.value, input.purposes));
     let consent = read.reduce(|a, b| {
         let granted = a.granted.intersection(b.granted);
         let older = if a.given_at <= b.given_at { a } else { b };
         OwnConsent { granted, ..older }
-    })?;
-    let granted = consent.granted.intersection(input.site_purposes).with(Purpose::NECESSARY);
+    });
+    let Some(consent) = consent else { return Some(Signal::problem(Problem::Unsigned)) };
+    let granted = consent.granted.intersection(input.site.purposes).with(Purpose::NECESSARY);
     Some(Signal {
         granted,
-        denied: input.site_purposes.without(granted),
+        denied: input.site.purposes.without(granted),
         strength: Strength::Explicit,
         decided_at: Some(consent.given_at),
-        policy_version: Some(consent.policy_version).filter(|version| !version.is_empty()),
+        policy_version: Some(Cow::Borrowed(consent.policy_version)).filter(|version| !version.is_empty()),
+        problem: None,
     })
 }
