@@ -7,7 +7,7 @@ CARGO ?= cargo
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # Seconds for each fuzz target.
 FUZZ_SECONDS ?= 300
-FUZZ_TARGETS := cookie set_cookie own_cookie config request csp_policy csp_report codec css srcset gate
+FUZZ_TARGETS := cookie set_cookie own_cookie signals config request csp_policy csp_report codec css srcset gate
 
 help: ## What there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10

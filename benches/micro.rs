@@ -62,7 +62,7 @@ fn response_headers() -> HeaderMap {
 
 fn judge(granted: PurposeSet, host: &Host) -> Option<Judge<'_>> {
     let ruleset = ruleset();
-    Some(Judge { catalog: &ruleset.catalog, site: ruleset.sites.first()?, host, granted })
+    Some(Judge { catalog: &ruleset.catalog, site: ruleset.sites.first()?, host, granted: granted.into() })
 }
 
 /// The `Cookie` editor alone.
@@ -186,6 +186,7 @@ mod consent {
             signals: signals(),
             own: &own,
             purposes: &ruleset.purposes,
+            catalog: &ruleset.catalog,
         });
         bencher.bench(|| resolver.map(|resolver| resolver.resolve(black_box(&request), None, 1_700_000_100, &mut ())));
     }

@@ -56,7 +56,7 @@ impl Inventory {
         seen.count += 1;
         seen.last_seen = now;
         *seen.directives.entry(directive).or_default() += 1;
-        seen.vendor = known.and_then(|rule| rule.vendor.clone());
+        seen.vendor = known.and_then(|rule| Some(rule.vendor.as_ref()?.name.clone()));
         seen.purpose = known.map(|rule| purposes.name(rule.purpose).into());
     }
 

@@ -7,6 +7,7 @@
 mod catalog;
 mod country;
 mod filters;
+mod grant;
 mod hosts;
 mod literals;
 mod mentions;
@@ -19,12 +20,14 @@ mod ruleset;
 mod site;
 mod sources;
 mod url;
+mod vendors;
 mod verdict;
 mod versions;
 
-pub use catalog::{Catalog, CatalogBuilder, ClickId, CookieFact, HostFact, StorageFact, Vendor, VendorId};
+pub use catalog::{Catalog, CatalogBuilder, ClickId, CookieFact, HostFact, StorageFact, Vendor};
 pub use country::Country;
 pub use filters::{FilterList, Filters};
+pub use grant::Grant;
 pub use hosts::{Host, HostMap, HostPattern};
 pub use names::NameIndex;
 pub use pattern::{Pattern, PatternError};
@@ -38,5 +41,6 @@ pub use site::{
 };
 pub use sources::{CspHost, CspMode, CspOptions, SourceLists};
 pub use url::{Url, decode_form, decode_percent, normal_path, query_pairs, split_query};
-pub use verdict::{Mode, Origin, Rule, Verdict};
+pub use vendors::{TooManyVendors, VendorId, VendorSet};
+pub use verdict::{Mode, Origin, Rule, RuleVendor, Verdict};
 pub use versions::{Added, OnRefusal, PolicyVersion, PolicyVersions};

@@ -50,6 +50,7 @@ impl Snapshot {
             signals: &self.sites.get(position)?.signals,
             own: &self.consent.cookie,
             purposes: &self.ruleset.purposes,
+            catalog: &self.ruleset.catalog,
         })
     }
 

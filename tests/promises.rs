@@ -30,6 +30,8 @@ mod filter_lists;
 mod gate;
 #[path = "promises/hardening.rs"]
 mod hardening;
+#[path = "promises/iab/mod.rs"]
+mod iab;
 #[path = "promises/lifecycle.rs"]
 mod lifecycle;
 #[path = "promises/modes.rs"]
@@ -54,3 +56,5 @@ mod serving;
 mod signals;
 #[path = "promises/trackers.rs"]
 mod trackers;
+#[path = "promises/vendor_consent.rs"]
+mod vendor_consent;

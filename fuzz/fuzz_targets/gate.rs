@@ -36,7 +36,7 @@ fn ruleset() -> &'static Ruleset {
 fn pass(page: &[u8], granted: PurposeSet, size: usize) -> Vec<u8> {
     let ruleset = ruleset();
     let host = Host::parse(b"shop.example").expect("a host");
-    let judge = Judge { catalog: &ruleset.catalog, site: &ruleset.sites[0], host: &host, granted };
+    let judge = Judge { catalog: &ruleset.catalog, site: &ruleset.sites[0], host: &host, granted: granted.into() };
     let rules = GateRules {
         judge,
         purposes: &ruleset.purposes,

@@ -38,7 +38,7 @@ fuzz_target!(|input: (&[u8], &[u8], &[u8], &[u8])| {
     let host = request.get("host").and_then(|host| Host::parse(host.as_bytes()));
     let host = host.unwrap_or_else(|| Host::parse(b"shop.example").expect("a host"));
     let ruleset = ruleset();
-    let judge = Judge { catalog: &ruleset.catalog, site: &ruleset.sites[0], host: &host, granted: PurposeSet::NECESSARY };
+    let judge = Judge { catalog: &ruleset.catalog, site: &ruleset.sites[0], host: &host, granted: PurposeSet::NECESSARY.into() };
     let mark = target.iter().position(|b| *b == b'?').unwrap_or(target.len());
     let (path, query) = (&target[..mark], target.get(mark + 1..).unwrap_or_default());
     judge.request(&RequestFacts { method: "POST", path, query, body: Some(body) });

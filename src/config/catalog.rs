@@ -40,11 +40,11 @@ pub(super) fn compile(
     purposes: &mut Purposes,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Catalog {
-    let mut builder = CatalogBuilder::default();
+    let mut builder = CatalogBuilder::new(fallback);
     for (file, text) in files {
         add(&mut builder, file, text, purposes, diagnostics);
     }
-    builder.build(fallback)
+    builder.build()
 }
 
 fn add(
@@ -69,6 +69,7 @@ fn add_vendor(builder: &mut CatalogBuilder, check: &mut Check<'_>, raw: Spanned<
         return;
     };
     let Some(purpose) = check.purpose(purpose.get_ref(), purpose.span()) else { return };
+    let gvl = raw.gvl.and_then(|number| gvl(check, &number));
     let vendor = builder.vendor(Vendor {
         id: id.get_ref().as_str().into(),
         name: name.get_ref().as_str().into(),
@@ -76,7 +77,12 @@ fn add_vendor(builder: &mut CatalogBuilder, check: &mut Check<'_>, raw: Spanned<
         country: raw.country.map(|country| country.into_inner().into()),
         privacy: raw.privacy.map(|url| url.into_inner().into()),
         about: raw.about.unwrap_or_default().into(),
+        gvl,
     });
+    let vendor = match vendor {
+        Ok(vendor) => vendor,
+        Err(problem) => return check.error(whole, problem.to_string(), "leave out what this installation never meets"),
+    };
     let mut facts = Facts { builder, check, vendor, default: purpose };
     raw.cookies.into_iter().for_each(|cookie| _ = facts.cookie(cookie));
     raw.storage.into_iter().for_each(|key| _ = facts.storage(key));
@@ -88,6 +94,16 @@ fn add_vendor(builder: &mut CatalogBuilder, check: &mut Check<'_>, raw: Spanned<
         let origin = facts.check.origin(&click_id.span());
         facts.builder.click_id(vendor, ClickId { name: click_id.into_inner().into(), purpose }, origin);
     }
+}
+
+/// A number of the Global Vendor List, which TC strings write in 16 bits (IAB TCF 2.3, "The Core String").
+fn gvl(check: &mut Check<'_>, number: &Spanned<u64>) -> Option<u16> {
+    let id = u16::try_from(*number.get_ref()).ok().filter(|id| *id > 0);
+    if id.is_none() {
+        let message = format!("{} is no number of the Global Vendor List", number.get_ref());
+        check.error(number.span(), message, "write a number from 1 to 65535");
+    }
+    id
 }
 
 /// Shortest text, in bytes, that tells a vendor's snippet from other scripts.
@@ -151,7 +167,7 @@ impl Facts<'_, '_> {
             let help = "write the bare name, such as `fbq`, of a function that pages call";
             return self.check.error(name.span(), format!("`{word}` cannot name a function of a page"), help);
         }
-        self.builder.global(word, self.default);
+        self.builder.global(self.vendor, word, self.default);
     }
 
     fn host(&mut self, raw: Spanned<raw::VendorHost>) -> Option<()> {

@@ -1,6 +1,7 @@
 //! The settings of the policy that depends on consent.
 
 use super::check::{Check, Text};
+use super::versions::vendor;
 use super::{ConsentSettings, raw};
 use crate::policy::{Catalog, CspHost, CspMode, CspOptions, HostPattern};
 
@@ -15,14 +16,7 @@ pub(super) fn csp(check: &mut Check<'_>, site: &raw::Site, consent: &ConsentSett
         );
     }
     let hosts = site.csp_hosts.iter().filter_map(|text| host(check, text)).collect();
-    let mut known = |id: &Text| {
-        let found = catalog.vendor(id.get_ref()).is_some();
-        if !found {
-            let message = format!("the catalog has no vendor `{}`", id.get_ref());
-            check.error(id.span(), message, "write the vendor's `id`, such as `stripe` or `google_analytics`");
-        }
-        found.then(|| id.get_ref().as_str().into())
-    };
+    let mut known = |id: &Text| vendor(check, id, catalog).map(|_| id.get_ref().as_str().into());
     let vendors = site.csp_vendors.as_ref().map(|ids| ids.iter().filter_map(&mut known).collect());
     CspOptions { mode, hosts, vendors, report_path: format!("{}/csp", consent.prefix).into() }
 }

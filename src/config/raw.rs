@@ -163,6 +163,7 @@ pub(super) struct Version {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Adds {
     pub purposes: Vec<Text>,
+    pub vendors: Vec<Text>,
     pub paths: Vec<Text>,
 }
 
@@ -222,6 +223,8 @@ pub(super) struct Vendor {
     pub privacy: Option<Text>,
     pub purpose: Option<Text>,
     pub about: Option<String>,
+    /// Number in the IAB's Global Vendor List.
+    pub gvl: Option<Spanned<u64>>,
     pub cookies: Vec<Spanned<VendorCookie>>,
     pub storage: Vec<Spanned<VendorKey>>,
     pub globals: Vec<Text>,

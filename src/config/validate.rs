@@ -307,7 +307,7 @@ fn one_site(
         purposes,
         gpc_caps,
         validity: check.number(raw.validity_days, 180, 1..=3650) * DAY,
-        versions: versions(check, raw.version, raw.on_refusal.as_ref(), &raw.always_paths),
+        versions: versions(check, raw.version, raw.on_refusal.as_ref(), &raw.always_paths, shared.catalog),
         lifetimes: lifetimes(check, raw.max_age_days),
         shares: raw.share.iter().filter_map(|share| share_link(check, share)).collect(),
         on_unrewritable: check.choice(raw.on_unrewritable.as_ref(), &unrewritable).unwrap_or_default(),

@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::check::{Check, Text};
 use super::raw;
-use crate::policy::{Added, OnRefusal, PolicyVersion, PolicyVersions, PurposeSet};
+use crate::policy::{Added, Catalog, OnRefusal, Pattern, PolicyVersion, PolicyVersions, PurposeSet, VendorId};
 
 const DATE: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
 
@@ -20,6 +20,7 @@ pub(super) fn versions(
     raw: Vec<Spanned<raw::Version>>,
     on_refusal: Option<&Text>,
     always: &[Text],
+    catalog: &Catalog,
 ) -> PolicyVersions {
     let mut list: Vec<PolicyVersion> = Vec::new();
     for version in raw {
@@ -50,8 +51,9 @@ pub(super) fn versions(
         let adds = version.adds.unwrap_or_default();
         let purposes = adds.purposes.iter().filter_map(|name| check.purpose(name.get_ref(), name.span()));
         let purposes: PurposeSet = purposes.collect();
+        let vendors = adds.vendors.iter().filter_map(|id| vendor(check, id, catalog)).collect();
         let paths = adds.paths.iter().filter_map(|path| path_pattern(check, path)).collect();
-        let added = Added { purposes: purposes.without(PurposeSet::NECESSARY), paths };
+        let added = Added { purposes: purposes.without(PurposeSet::NECESSARY), vendors, paths };
         let revision = version.revision.map(raw::Revision::into_text);
         list.push(PolicyVersion { id: word.as_str().into(), effective: time, revision, added });
     }
@@ -70,10 +72,20 @@ fn point_in_time(text: &str) -> Option<u64> {
     u64::try_from(time.unix_timestamp()).ok()
 }
 
-fn path_pattern(check: &mut Check<'_>, path: &Text) -> Option<crate::policy::Pattern> {
+fn path_pattern(check: &mut Check<'_>, path: &Text) -> Option<Pattern> {
     if !path.get_ref().starts_with('/') {
         check.error(path.span(), format!("`{}` is not a path", path.get_ref()), "write `/new/*`");
         return None;
     }
     check.pattern(path)
+}
+
+/// A vendor of the catalog, by its id.
+pub(super) fn vendor(check: &mut Check<'_>, id: &Text, catalog: &Catalog) -> Option<VendorId> {
+    let known = catalog.vendor_by_id(id.get_ref());
+    if known.is_none() {
+        let message = format!("the catalog has no vendor `{}`", id.get_ref());
+        check.error(id.span(), message, "write the vendor's `id`, such as `stripe` or `google_analytics`");
+    }
+    known
 }

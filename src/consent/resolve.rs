@@ -19,9 +19,9 @@
 use http::HeaderMap;
 
 use super::own::OwnCookie;
-use super::signal::{Choices, FORMATS, Found, Problem, Signal, SignalInput, Strength, global_privacy_control};
+use super::signal::{Choices, FORMATS, Format, Found, Problem, Signal, SignalInput, Strength, global_privacy_control};
 use super::site_signals::{SiteSignals, Trusted};
-use crate::policy::{Country, Jurisdiction, OnRefusal, Purpose, PurposeSet, Purposes, Site};
+use crate::policy::{Catalog, Country, Grant, Jurisdiction, OnRefusal, Purpose, PurposeSet, Purposes, Site, VendorSet};
 
 /// Clocks of visitors and servers may differ by this much, in seconds.
 const CLOCK_SKEW: u64 = 300;
@@ -48,6 +48,8 @@ impl Source {
 pub struct Consent {
     /// Always holds `necessary`.
     pub granted: PurposeSet,
+    /// Vendors that are refused although their purpose may be granted.
+    pub refused: VendorSet,
     /// The first that said something.
     pub source: Source,
     /// Whether `Sec-GPC: 1` took something away.
@@ -60,6 +62,13 @@ pub struct Consent {
     pub outdated: bool,
     /// Of the visitor, or of the site where nobody knows better.
     pub jurisdiction: Jurisdiction,
+}
+
+impl Consent {
+    /// What verdicts go by.
+    pub fn grant(&self) -> Grant {
+        Grant { purposes: self.granted, refused: self.refused }
+    }
 }
 
 /// What became of a signal.
@@ -111,6 +120,7 @@ pub struct Resolver<'r> {
     pub signals: &'r SiteSignals,
     pub own: &'r OwnCookie,
     pub purposes: &'r Purposes,
+    pub catalog: &'r Catalog,
 }
 
 /// What a source, or several, have said.
@@ -139,6 +149,7 @@ impl Resolver<'_> {
         let jurisdiction = options.jurisdiction_in(country);
         let mut consent = Consent {
             granted: PurposeSet::NECESSARY,
+            refused: VendorSet::EMPTY,
             source: Source::Default,
             capped: false,
             decided_at: None,
@@ -154,7 +165,8 @@ impl Resolver<'_> {
             Jurisdiction::OptIn => PurposeSet::EMPTY,
             Jurisdiction::OptOut | Jurisdiction::Notice => undecided,
         };
-        let to_come = options.versions.purposes_to_come(now);
+        let (to_come, vendors_to_come) = options.versions.to_come(now);
+        consent.refused = consent.refused.union(&vendors_to_come);
         consent.granted = decided.granted.union(default).without(to_come).with(Purpose::NECESSARY);
         cap(consent, options.gpc_caps, headers)
     }
@@ -164,15 +176,22 @@ impl Resolver<'_> {
         let all = self.site.options.purposes;
         let mut decided = Decided::default();
         for rank in self.signals.trusted.chunk_by(|a, b| a.rank == b.rank) {
-            if decided.purposes().covers(all) && !observer.is_thorough() {
-                break;
-            }
+            let complete = decided.purposes().covers(all);
             let mut said = Decided::default();
             for trusted in rank.iter().filter(|trusted| found.formats & trusted.bit() != 0) {
+                // What is said of vendors holds beside a banner's record, but not against what was chosen here.
+                let chosen_here = consent.source == Source::Format(0);
+                let names_vendors = !chosen_here && trusted.format().is_some_and(Format::names_vendors);
+                if complete && !names_vendors && !observer.is_thorough() {
+                    continue;
+                }
                 let Some((signal, mut fate)) = self.ask(trusted, found, consent.jurisdiction, now, observer) else {
                     continue;
                 };
-                if fate == Fate::Used && decided.purposes().covers(signal.decided()) {
+                if fate == Fate::Used && names_vendors {
+                    consent.refused = consent.refused.union(&signal.refused);
+                }
+                if fate == Fate::Used && decided.purposes().covers(signal.decided().intersection(all)) {
                     fate = Fate::Overruled;
                 }
                 observer.signal(trusted.format().map_or("unknown", |format| format.name), &signal, fate);
@@ -205,6 +224,7 @@ impl Resolver<'_> {
         if !versions.is_empty() {
             let version = versions.of_choice(signal.policy_version.as_deref(), signal.decided_at);
             consent.policy_version = Some(version);
+            consent.refused = consent.refused.union(&versions.added_since(version, now).1);
             consent.outdated = versions.is_outdated(version, now);
         }
     }
@@ -227,7 +247,9 @@ impl Resolver<'_> {
             own: self.own,
             purposes: self.purposes,
             site: &self.site.options,
+            catalog: self.catalog,
             revision: trusted.revision.as_deref(),
+            names: (trusted.format()?.cookies, trusted.cookies.as_deref()),
         };
         if found.oversized & trusted.bit() != 0 && input.cookies.iter().next().is_none() {
             return problem(Problem::Oversized);
@@ -271,7 +293,7 @@ impl Resolver<'_> {
             if options.versions.on_refusal == OnRefusal::AskAgain && options.versions.is_outdated(version, now) {
                 return Fate::OlderPolicy;
             }
-            let since = options.versions.purposes_since(version, now).without(PurposeSet::NECESSARY);
+            let (since, _) = options.versions.added_since(version, now);
             signal.granted = signal.granted.without(since);
             signal.denied = signal.denied.union(since);
         }

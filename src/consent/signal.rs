@@ -3,15 +3,56 @@
 //! A format is one file with one [`Format`], listed in [`FORMATS`]: the cookies it lives in, what its ids mean by
 //! default, and one pure function. To add one, write its file and add its line.
 
+mod aspnet;
+mod axeptio;
+mod borlabs;
 mod choices;
+mod civic;
+mod commanders_act;
+mod complianz;
+mod consentmo;
+mod cookie_information;
 mod cookiebot;
+mod cookieconsent;
+mod cookiefirst;
+mod cookielawinfo;
+mod cookiescript;
+mod cookieyes;
+mod cookiez;
 mod decode;
+mod didomi;
+mod django;
+mod drupal;
+mod fides;
 mod found;
 mod gpc;
+mod gpp;
+mod hubspot;
+mod iubenda;
+mod ketch;
+mod klaro;
+mod matomo;
 mod onetrust;
+mod opaque;
+mod osano;
 mod own;
+mod pandectes;
+mod piwik_pro;
+mod real_cookie_banner;
+mod records;
+mod securiti;
+mod shopify;
+mod symfony;
+mod tarteaucitron;
+mod tcf;
+mod tealium;
 #[cfg(test)]
 mod testing;
+mod transcend;
+mod trustarc;
+mod us_privacy;
+mod wp_consent_api;
+mod zaraz;
 
 use std::borrow::Cow;
 
@@ -20,7 +61,7 @@ pub use found::{CookieIndex, Found, FoundCookies, MAX_COOKIES, MAX_VALUE};
 pub use gpc::global_privacy_control;
 
 use super::own::OwnCookie;
-use crate::policy::{PurposeSet, Purposes, SiteOptions};
+use crate::policy::{Catalog, PurposeSet, Purposes, SiteOptions, VendorSet};
 
 /// How much a signal says about the visitor's own will.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +120,8 @@ pub struct Signal<'a> {
     pub granted: PurposeSet,
     /// Apart from `granted`.
     pub denied: PurposeSet,
+    /// Vendors that are refused, whatever is granted.
+    pub refused: VendorSet,
     pub strength: Strength,
     /// Unix time in seconds, if the format tells.
     pub decided_at: Option<u64>,
@@ -93,6 +136,7 @@ impl Signal<'_> {
         Signal {
             granted: PurposeSet::EMPTY,
             denied: PurposeSet::EMPTY,
+            refused: VendorSet::EMPTY,
             strength: Strength::Explicit,
             decided_at: None,
             policy_version: None,
@@ -125,14 +169,27 @@ pub struct SignalInput<'a> {
     /// Finds a purpose by its name.
     pub purposes: &'a Purposes,
     pub site: &'a SiteOptions,
+    /// Knows vendors by their numbers in the Global Vendor List.
+    pub catalog: &'a Catalog,
     /// The revision of the banner's settings that the site says is in force.
     pub revision: Option<&'a str>,
+    /// The usual names of the format's cookies, and what the site calls them instead, in the same order.
+    pub names: (&'static [&'static str], Option<&'a [Box<str>]>),
 }
 
 impl<'a> SignalInput<'a> {
-    /// The values of all cookies called `name`, in order.
+    /// The values of all cookies that are usually called `name`, in order.
     pub fn values(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
-        self.cookies.iter().filter(move |cookie| cookie.name == name.as_bytes()).map(|cookie| cookie.value)
+        let (usual, own) = self.names;
+        let name = match own {
+            None => Some(name),
+            Some(own) => {
+                let position = usual.iter().position(|usual| *usual == name);
+                position.and_then(|position| own.get(position)).map(|name| &**name)
+            }
+        };
+        let is_meant = move |found: &[u8]| name.is_some_and(|name| found == name.as_bytes());
+        self.cookies.iter().filter(move |cookie| is_meant(cookie.name)).map(|cookie| cookie.value)
     }
 
     /// Whether `revision`, as a record has it, is the one in force. Without a configured one, any is.
@@ -171,5 +228,57 @@ pub struct Format {
     pub read: for<'a> fn(&SignalInput<'a>, Choices<'_>) -> Option<Signal<'a>>,
 }
 
+impl Format {
+    /// Whether it says something about single vendors, and not only about purposes.
+    pub fn names_vendors(&self) -> bool {
+        self.cookies.iter().chain(self.listed_cookies).any(|name| name.ends_with("euconsent-v2"))
+    }
+}
+
 /// Every format that is known, at most 64. `consentry` is always first.
-pub static FORMATS: &[&Format] = &[&own::FORMAT, &cookiebot::FORMAT, &onetrust::FORMAT];
+pub static FORMATS: &[&Format] = &[
+    &own::FORMAT,
+    &wp_consent_api::FORMAT,
+    &aspnet::FORMAT,
+    &axeptio::FORMAT,
+    &borlabs::FORMAT,
+    &civic::FORMAT,
+    &commanders_act::FORMAT,
+    &complianz::FORMAT,
+    &opaque::CONSENTMANAGER,
+    &consentmo::FORMAT,
+    &cookie_information::FORMAT,
+    &cookiebot::FORMAT,
+    &cookieconsent::FORMAT,
+    &cookiefirst::FORMAT,
+    &cookielawinfo::FORMAT,
+    &cookiescript::FORMAT,
+    &cookieyes::FORMAT,
+    &cookiez::FORMAT,
+    &didomi::FORMAT,
+    &django::FORMAT,
+    &drupal::FORMAT,
+    &fides::FORMAT,
+    &hubspot::FORMAT,
+    &iubenda::FORMAT,
+    &ketch::FORMAT,
+    &klaro::FORMAT,
+    &matomo::FORMAT,
+    &onetrust::FORMAT,
+    &osano::FORMAT,
+    &pandectes::FORMAT,
+    &piwik_pro::FORMAT,
+    &real_cookie_banner::FORMAT,
+    &securiti::FORMAT,
+    &shopify::FORMAT,
+    &opaque::SOURCEPOINT,
+    &symfony::FORMAT,
+    &tarteaucitron::FORMAT,
+    &tealium::FORMAT,
+    &transcend::FORMAT,
+    &trustarc::FORMAT,
+    &zaraz::FORMAT,
+    &tcf::FORMAT,
+    &gpp::FORMAT,
+    &us_privacy::FORMAT,
+];

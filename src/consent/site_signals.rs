@@ -6,13 +6,12 @@ use super::signal::{CookieIndex, FORMATS, Format, IdMap};
 use crate::policy::{Purpose, Purposes};
 
 /// Names that stand for another format: banners that keep nothing but a TC string where a server sees it.
-pub const ALIASES: [(&str, &str); 4] =
-    [("quantcast", "tcf"), ("inmobi", "tcf"), ("funding_choices", "tcf"), ("consentmanager", "tcf")];
+pub const ALIASES: [(&str, &str); 3] = [("quantcast", "tcf"), ("inmobi", "tcf"), ("funding_choices", "tcf")];
 
 /// What a site says about one format.
 #[derive(Clone, Debug, Default)]
 pub struct FormatSettings {
-    /// Names of its cookies instead of the usual ones; a `*` at the end stands for anything.
+    /// Names of its cookies instead of the usual ones, in their order; a `*` at the end stands for anything.
     pub cookies: Option<Vec<Box<str>>>,
     /// What its ids mean.
     pub ids: Vec<(Box<str>, Purpose)>,
@@ -37,6 +36,7 @@ pub(super) struct Trusted {
     pub rank: usize,
     pub ids: IdMap,
     pub revision: Option<Box<str>>,
+    pub cookies: Option<Vec<Box<str>>>,
 }
 
 impl Trusted {
@@ -84,7 +84,8 @@ impl SiteSignals {
                 names.extend(format.listed_cookies.iter().map(|name| (*name, bit)));
             }
             let ids = IdMap::new(format.ids, &settings.ids, purposes);
-            trusted.push(Trusted { position, rank, ids, revision: settings.revision.clone() });
+            let (revision, cookies) = (settings.revision.clone(), settings.cookies.clone());
+            trusted.push(Trusted { position, rank, ids, revision, cookies });
         }
         trusted.sort_by_key(|trusted| trusted.rank);
         SiteSignals { index: CookieIndex::new(names), trusted }

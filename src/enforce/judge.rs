@@ -4,7 +4,8 @@ use http::HeaderMap;
 
 use crate::consent::cookie_pairs;
 use crate::policy::{
-    Catalog, Host, Mode, Purpose, PurposeSet, RequestFacts, RequestRule, ResourceKind, Rule, Site, Url, Verdict,
+    Catalog, Grant, Host, Mode, Purpose, PurposeSet, Purposes, RequestFacts, RequestRule, ResourceKind, Rule, Site,
+    Url, Verdict,
 };
 
 /// All that a verdict depends on: one site of one ruleset, and what the visitor granted.
@@ -14,12 +15,12 @@ pub struct Judge<'r> {
     pub site: &'r Site,
     /// The host that the visitor addressed.
     pub host: &'r Host,
-    pub granted: PurposeSet,
+    pub granted: Grant,
 }
 
 impl<'r> Judge<'r> {
     pub fn cookie(&self, name: &[u8]) -> Verdict<'r> {
-        self.site.cookie(self.catalog, name, self.host, self.granted)
+        self.site.cookie(self.catalog, name, self.host, &self.granted)
     }
 
     /// Names of the cookies in a request that are denied, and not only observed.
@@ -59,7 +60,7 @@ impl<'r> Judge<'r> {
 
     /// Whether nothing could be denied.
     pub fn grants_everything(&self) -> bool {
-        self.granted.covers(self.site.options.purposes)
+        self.granted.refused.is_empty() && self.granted.purposes.covers(self.site.options.purposes)
     }
 
     /// Whether pages are read: something in them may be denied, or they lack the bridge.
@@ -75,15 +76,16 @@ impl<'r> Judge<'r> {
     /// The verdict on something that is inherently for `purposes`: any of them being granted suffices.
     pub fn inherent(&self, purposes: PurposeSet) -> Verdict<'static> {
         Verdict {
-            allowed: !self.granted.intersection(purposes).is_empty(),
+            allowed: !self.granted.purposes.intersection(purposes).is_empty(),
             purpose: purposes.iter().next(),
             rule: None,
+            refused: false,
             enforced: self.enforces(),
         }
     }
 
     fn verdict(&self, rule: &'r Rule) -> Verdict<'r> {
-        self.site.verdict(rule, self.granted)
+        self.site.verdict(rule, &self.granted)
     }
 }
 
@@ -138,7 +140,7 @@ impl Action {
 }
 
 /// Purposes, and one place for what is unknown.
-const PURPOSES: usize = 33;
+const PURPOSES: usize = Purposes::MAX + 1;
 const ACTIONS: usize = Action::ALL.len();
 const CELLS: usize = Direction::ALL.len() * PURPOSES * ACTIONS;
 

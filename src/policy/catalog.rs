@@ -12,12 +12,13 @@ use super::pattern::Pattern;
 use super::purpose::Purpose;
 use super::requests::{RequestFacts, RequestIndex, RequestRule, RequestShape};
 use super::url::{Url, normal_path};
-use super::verdict::{Origin, Rule};
+use super::vendors::{TooManyVendors, VendorId};
+use super::verdict::{Origin, Rule, RuleVendor};
 
 /// Who: an organisation's service that sets cookies or receives requests.
 #[derive(Clone, Debug)]
 pub struct Vendor {
-    /// Unique in the catalog.
+    /// Entries with the same `id` are one vendor.
     pub id: Box<str>,
     pub name: Arc<str>,
     /// The company, if it is not generic.
@@ -27,11 +28,9 @@ pub struct Vendor {
     /// The owner's privacy policy.
     pub privacy: Option<Box<str>>,
     pub about: Box<str>,
+    /// Its number in the IAB's Global Vendor List, if it is in there; products of one company share one.
+    pub gvl: Option<u16>,
 }
-
-/// Position of a vendor in its catalog.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct VendorId(usize);
 
 /// A cookie of a vendor.
 #[derive(Clone, Debug)]
@@ -69,18 +68,25 @@ pub struct ClickId {
 #[derive(Debug, Default)]
 pub struct Catalog {
     pub(super) vendors: Vec<Vendor>,
+    /// By position of the own vendors.
+    numbers: Vec<VendorId>,
+    /// By `id`, those of the fallbacks included.
+    known: HashMap<Box<str>, VendorId>,
+    /// Pairs of number in the Global Vendor List and vendor, those of the fallbacks included, sorted.
+    gvl: Vec<(u16, VendorId)>,
     cookies: NameIndex,
     cookie_rules: Vec<Rule>,
     /// Names and domains, by position of the rule.
     cookie_facts: Vec<(Pattern, Option<Box<str>>)>,
     storage_rules: Vec<(Pattern, Rule)>,
-    globals: Vec<(Box<str>, Purpose)>,
+    globals: Vec<(Box<str>, Purpose, VendorId)>,
     snippets: Snippets,
     snippet_rules: Vec<Rule>,
     hosts: HostMap<Vec<usize>>,
     host_rules: Vec<Rule>,
     mentions: Mentions,
-    host_facts: Vec<(VendorId, HostFact)>,
+    /// Each with the position of its vendor.
+    host_facts: Vec<(usize, HostFact)>,
     requests: RequestIndex,
     request_rules: Vec<Rule>,
     click_ids: HashMap<Box<[u8]>, usize>,
@@ -98,9 +104,25 @@ pub struct CatalogBuilder {
 }
 
 impl CatalogBuilder {
-    pub fn vendor(&mut self, vendor: Vendor) -> VendorId {
-        self.catalog.vendors.push(vendor);
-        VendorId(self.catalog.vendors.len() - 1)
+    /// `fallback` is asked where this catalog knows nothing.
+    pub fn new(fallback: Option<Arc<Catalog>>) -> Self {
+        let (known, gvl) = fallback.as_ref().map(|last| (last.known.clone(), last.gvl.clone())).unwrap_or_default();
+        let catalog = Catalog { known, gvl, fallback, ..Catalog::default() };
+        CatalogBuilder { catalog, ..CatalogBuilder::default() }
+    }
+
+    /// Adds a vendor, whose facts come next.
+    pub fn vendor(&mut self, vendor: Vendor) -> Result<VendorId, TooManyVendors> {
+        let catalog = &mut self.catalog;
+        let number = match catalog.known.get(&vendor.id) {
+            Some(known) => *known,
+            None => VendorId::new(catalog.known.len())?,
+        };
+        catalog.known.insert(vendor.id.clone(), number);
+        catalog.gvl.extend(vendor.gvl.map(|gvl| (gvl, number)));
+        catalog.numbers.push(number);
+        catalog.vendors.push(vendor);
+        Ok(number)
     }
 
     pub fn cookie(&mut self, vendor: VendorId, fact: CookieFact, origin: Origin) {
@@ -114,9 +136,9 @@ impl CatalogBuilder {
         self.catalog.storage_rules.push((fact.key, rule));
     }
 
-    /// `name` is a function that pages call once a vendor's script, which is for `purpose`, has made it.
-    pub fn global(&mut self, name: &str, purpose: Purpose) {
-        self.catalog.globals.push((name.into(), purpose));
+    /// `name` is a function that pages call once the vendor's script, which is for `purpose`, has made it.
+    pub fn global(&mut self, vendor: VendorId, name: &str, purpose: Purpose) {
+        self.catalog.globals.push((name.into(), purpose, vendor));
     }
 
     pub fn host(&mut self, vendor: VendorId, fact: HostFact, origin: Origin) {
@@ -127,7 +149,7 @@ impl CatalogBuilder {
         for pattern in [HostPattern::Exact(fact.host.clone()), HostPattern::Below(fact.host.clone())] {
             self.catalog.hosts.entry(pattern).push(id);
         }
-        self.catalog.host_facts.push((vendor, fact));
+        self.catalog.host_facts.extend(self.position(vendor).map(|position| (position, fact)));
     }
 
     /// A text that a vendor's snippet holds: a call that starts it.
@@ -153,14 +175,20 @@ impl CatalogBuilder {
     }
 
     fn rule(&self, vendor: VendorId, purpose: Purpose, text: &str, origin: Origin) -> Rule {
-        let vendor = self.catalog.vendors.get(vendor.0).map(|vendor| vendor.name.clone());
+        let known = self.position(vendor).and_then(|position| self.catalog.vendors.get(position));
+        let vendor = known.map(|known| RuleVendor { id: vendor, name: known.name.clone() });
         Rule { purpose, text: text.into(), vendor, origin, mode: None }
     }
 
-    /// `fallback` is asked where this catalog knows nothing.
-    pub fn build(self, fallback: Option<Arc<Catalog>>) -> Catalog {
+    /// The position of what was said last about a vendor.
+    fn position(&self, vendor: VendorId) -> Option<usize> {
+        self.catalog.numbers.iter().rposition(|number| *number == vendor)
+    }
+
+    pub fn build(mut self) -> Catalog {
+        self.catalog.gvl.sort_unstable();
+        self.catalog.gvl.dedup();
         Catalog {
-            fallback,
             cookies: NameIndex::new(self.catalog.cookie_facts.iter().map(|(name, _)| name)),
             mentions: Mentions::new(self.catalog.host_facts.iter().map(|(_, fact)| &*fact.host)),
             snippets: Snippets::new(&self.snippets),

@@ -106,7 +106,9 @@ impl Default for Purposes {
 
 impl Purposes {
     /// Built-in and declared purposes together, over all sites.
-    pub const MAX: usize = 32;
+    ///
+    /// One bit of a set stays free: the guard in the browser puts there what is denied whatever is granted.
+    pub const MAX: usize = 31;
 
     /// The purposes that every site has.
     pub const BUILT_IN: PurposeSet = PurposeSet(0b1111);

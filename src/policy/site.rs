@@ -5,11 +5,12 @@ use std::sync::Arc;
 use super::catalog::Catalog;
 use super::country::Country;
 use super::filters::FilterList;
+use super::grant::Grant;
 use super::hosts::{Host, HostMap, HostPattern};
 use super::mentions::{Mentions, written_addresses};
 use super::names::NameIndex;
 use super::pattern::Pattern;
-use super::purpose::{Purpose, PurposeSet};
+use super::purpose::{Purpose, PurposeSet, Purposes};
 use super::requests::{RequestFacts, RequestIndex, RequestRule, RequestShape};
 use super::resource::ResourceKind;
 use super::sources::{CspOptions, SourceLists};
@@ -70,7 +71,7 @@ pub struct ShareLink {
 
 /// Longest life, in seconds, of cookies per purpose.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct CookieLifetimes([Option<u32>; 32]);
+pub struct CookieLifetimes([Option<u32>; Purposes::MAX]);
 
 impl CookieLifetimes {
     pub fn set(&mut self, purpose: Purpose, seconds: u32) {
@@ -196,17 +197,19 @@ impl Site {
     }
 
     /// The verdict on a cookie called `name` when `granted` holds at `host`.
-    pub fn cookie<'r>(&'r self, catalog: &'r Catalog, name: &[u8], host: &Host, granted: PurposeSet) -> Verdict<'r> {
+    pub fn cookie<'r>(&'r self, catalog: &'r Catalog, name: &[u8], host: &Host, granted: &Grant) -> Verdict<'r> {
         let operator = self.cookies.find(name, |_| true).and_then(|id| self.cookie_rules.get(id));
         match operator.map(|(_, rule)| rule).or_else(|| catalog.cookie(name, host)) {
             Some(rule) => self.verdict(rule, granted),
-            None => self.unknown_cookie(granted),
+            None => self.unknown_cookie(granted.purposes),
         }
     }
 
+    /// Nobody knows whose it is, so that no vendor's refusal says anything about it.
     fn unknown_cookie(&self, granted: PurposeSet) -> Verdict<'_> {
         let blocked = self.options.unknown_cookies == UnknownCookies::Block && !granted.covers(self.options.purposes);
-        Verdict { allowed: !blocked, purpose: None, rule: None, enforced: self.options.mode == Mode::Enforce }
+        let enforced = self.options.mode == Mode::Enforce;
+        Verdict { allowed: !blocked, purpose: None, rule: None, refused: false, enforced }
     }
 
     /// The rule for a request to this site at `host`.
@@ -281,15 +284,16 @@ impl Site {
     }
 
     /// The verdict that `rule` leads to when `granted` holds.
-    pub fn verdict<'r>(&self, rule: &'r Rule, granted: PurposeSet) -> Verdict<'r> {
+    pub fn verdict<'r>(&self, rule: &'r Rule, granted: &Grant) -> Verdict<'r> {
         let mode = match self.options.mode {
             Mode::Off => Mode::Off,
             mode => rule.mode.unwrap_or(mode),
         };
         Verdict {
-            allowed: mode == Mode::Off || granted.with(Purpose::NECESSARY).contains(rule.purpose),
+            allowed: mode == Mode::Off || granted.allows(rule),
             purpose: Some(rule.purpose),
             rule: Some(rule),
+            refused: mode != Mode::Off && granted.refuses(rule),
             enforced: mode == Mode::Enforce,
         }
     }

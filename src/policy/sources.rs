@@ -2,14 +2,17 @@
 
 use std::collections::HashSet;
 use std::fmt::{self, Write};
+use std::ops::Range;
 
 use super::catalog::Catalog;
+use super::grant::Grant;
 use super::hosts::{Host, HostPattern};
 use super::pattern::Pattern;
-use super::purpose::{Purpose, PurposeSet};
+use super::purpose::Purpose;
 use super::site::Site;
 use super::url::Url;
-use super::verdict::Mode;
+use super::vendors::VendorId;
+use super::verdict::{Mode, Rule};
 
 /// What a site does about the policy that depends on consent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +62,17 @@ struct Sources {
     hosts: String,
     /// The same for WebSockets, which a source without a scheme is not for.
     sockets: String,
+    /// Whose they are, in their order.
+    parts: Vec<Part>,
+}
+
+/// Sources that one vendor has in both lists, one after the other.
+#[derive(Clone, Debug)]
+struct Part {
+    /// `None`: the site's own, or somebody whom no refusal concerns.
+    vendor: Option<VendorId>,
+    hosts: Range<usize>,
+    sockets: Range<usize>,
 }
 
 impl SourceLists {
@@ -71,7 +85,7 @@ impl SourceLists {
             return lists.lists;
         }
         for host in &site.options.hosts {
-            lists.add_as(Purpose::NECESSARY, host, None, None);
+            lists.add_as((Purpose::NECESSARY, None), host, None, None);
         }
         for CspHost { host, port } in &options.hosts {
             lists.add(host, *port, None);
@@ -90,17 +104,48 @@ impl SourceLists {
     }
 
     /// The hosts that are admitted while `granted` holds, in parts, with a space before each source.
-    pub fn hosts(&self, granted: PurposeSet) -> impl Iterator<Item = &str> {
-        self.of(granted).map(|sources| &*sources.hosts)
+    pub fn hosts(&self, granted: &Grant) -> impl Iterator<Item = &str> {
+        self.of(granted, |sources| &sources.hosts, |part| &part.hosts)
     }
 
     /// As [`SourceLists::hosts`], for WebSockets.
-    pub fn sockets(&self, granted: PurposeSet) -> impl Iterator<Item = &str> {
-        self.of(granted).map(|sources| &*sources.sockets)
+    pub fn sockets(&self, granted: &Grant) -> impl Iterator<Item = &str> {
+        self.of(granted, |sources| &sources.sockets, |part| &part.sockets)
     }
 
-    fn of(&self, granted: PurposeSet) -> impl Iterator<Item = &Sources> {
-        granted.with(Purpose::NECESSARY).iter().filter_map(|purpose| self.0.get(purpose.index()))
+    /// One of the lists of each purpose: as a whole while nobody is refused, else by its parts.
+    fn of<'s>(
+        &'s self,
+        granted: &Grant,
+        list: fn(&'s Sources) -> &'s str,
+        place: fn(&Part) -> &Range<usize>,
+    ) -> impl Iterator<Item = &'s str> {
+        let (refused, anybody) = (granted.refused, !granted.refused.is_empty());
+        let sources =
+            granted.purposes.with(Purpose::NECESSARY).iter().filter_map(|purpose| self.0.get(purpose.index()));
+        sources.flat_map(move |sources| {
+            let whole = (!anybody).then(|| list(sources));
+            let admitted = move |part: &&Part| anybody && part.vendor.is_none_or(|vendor| !refused.contains(vendor));
+            let parts = sources.parts.iter().filter(admitted);
+            whole.into_iter().chain(parts.filter_map(move |part| list(sources).get(place(part).clone())))
+        })
+    }
+}
+
+impl Sources {
+    fn push(&mut self, vendor: Option<VendorId>, source: &str, whole_host: bool) {
+        let (hosts, sockets) = (self.hosts.len(), self.sockets.len());
+        // Writing to a string does not fail.
+        _ = write!(self.hosts, " {source}");
+        if whole_host {
+            // `ws:` stands for `wss:`, too (CSP3, section 6.7.2.9).
+            _ = write!(self.sockets, " ws://{source}");
+        }
+        let part = Part { vendor, hosts: hosts..self.hosts.len(), sockets: sockets..self.sockets.len() };
+        match self.parts.last_mut().filter(|last| last.vendor == vendor) {
+            Some(last) => (last.hosts.end, last.sockets.end) = (part.hosts.end, part.sockets.end),
+            None => self.parts.push(part),
+        }
     }
 }
 
@@ -108,17 +153,28 @@ struct Builder<'a> {
     site: &'a Site,
     catalog: &'a Catalog,
     /// Sources that are in a list already.
-    known: HashSet<(Purpose, String)>,
+    known: HashSet<(Purpose, Option<VendorId>, String)>,
     lists: SourceLists,
 }
 
 impl Builder<'_> {
     fn add(&mut self, host: &HostPattern, port: Option<u16>, path: Option<&Pattern>) {
-        let purpose = self.purpose(host, path);
-        self.add_as(purpose, host, port, path);
+        let rule = self.rule(host, path);
+        let whose = rule.map_or((Purpose::NECESSARY, None), |rule| {
+            let vendor = rule.vendor.as_ref().map(|vendor| vendor.id);
+            (rule.purpose, vendor.filter(|_| rule.purpose != Purpose::NECESSARY))
+        });
+        self.add_as(whose, host, port, path);
     }
 
-    fn add_as(&mut self, purpose: Purpose, host: &HostPattern, port: Option<u16>, path: Option<&Pattern>) {
+    /// Adds a source that is for a purpose, and a vendor's that can be refused.
+    fn add_as(
+        &mut self,
+        (purpose, vendor): (Purpose, Option<VendorId>),
+        host: &HostPattern,
+        port: Option<u16>,
+        path: Option<&Pattern>,
+    ) {
         let text = host.to_string();
         // Neither `*`, which would admit everybody, nor IPv6, for which there are no sources.
         if *host == HostPattern::Any || text.contains(['[', ':']) {
@@ -127,7 +183,7 @@ impl Builder<'_> {
         let port = port.map_or(String::new(), |port| format!(":{port}"));
         let path = path.map_or(String::new(), path_part);
         let source = format!("{text}{port}{path}");
-        if !self.known.insert((purpose, source.clone())) {
+        if !self.known.insert((purpose, vendor, source.clone())) {
             return;
         }
         let lists = &mut self.lists.0;
@@ -135,30 +191,23 @@ impl Builder<'_> {
             lists.resize(purpose.index() + 1, Sources::default());
         }
         let Some(list) = lists.get_mut(purpose.index()) else { return };
-        // Writing to a string does not fail.
-        _ = write!(list.hosts, " {source}");
-        if path.is_empty() {
-            // `ws:` stands for `wss:`, too (CSP3, section 6.7.2.9).
-            _ = write!(list.sockets, " ws://{source}");
-        }
+        list.push(vendor, &source, path.is_empty());
     }
 
-    /// The purpose that must be granted for this host, by the rule that the gate would ask; necessary if none knows it,
-    /// or if its denials are not acted upon.
-    fn purpose(&self, host: &HostPattern, path: Option<&Pattern>) -> Purpose {
+    /// The rule that the gate would ask about this host; `None` if none knows it, or if its denials are not acted upon.
+    fn rule(&self, host: &HostPattern, path: Option<&Pattern>) -> Option<&Rule> {
         let name = match host {
             HostPattern::Exact(name) => name.to_string(),
             // A name that no rule has.
             HostPattern::Below(name) => format!("-.{name}"),
-            HostPattern::Any => return Purpose::NECESSARY,
+            HostPattern::Any => return None,
         };
-        let Some(host) = Host::parse(name.as_bytes()) else { return Purpose::NECESSARY };
+        let host = Host::parse(name.as_bytes())?;
         // What `*` stands for may be anything, so it may be nothing.
         let path = path.map_or("/".to_owned(), |path| path.as_str().replace('*', ""));
         let url = Url { host: Some(host), path: path.as_bytes(), query: b"" };
         let rule = self.site.operator_host(&host, url.path).or_else(|| self.catalog.url(&host, &url));
-        let acted_upon = rule.filter(|rule| !matches!(rule.mode, Some(Mode::Off | Mode::Observe)));
-        acted_upon.map_or(Purpose::NECESSARY, |rule| rule.purpose)
+        rule.filter(|rule| !matches!(rule.mode, Some(Mode::Off | Mode::Observe)))
     }
 }
 

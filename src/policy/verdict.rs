@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::purpose::Purpose;
+use super::vendors::VendorId;
 
 /// What a site, or one of its rules, does about a denial.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,14 +46,21 @@ impl fmt::Display for Origin {
     }
 }
 
+/// The vendor whose rule it is.
+#[derive(Clone, Debug)]
+pub struct RuleVendor {
+    pub id: VendorId,
+    pub name: Arc<str>,
+}
+
 /// One statement of a purpose: "this cookie, this request is for that".
 #[derive(Clone, Debug)]
 pub struct Rule {
     pub purpose: Purpose,
     /// The pattern, path or host as it was written.
     pub text: Box<str>,
-    /// The vendor's name, for a rule of the catalog.
-    pub vendor: Option<Arc<str>>,
+    /// For a rule of the catalog.
+    pub vendor: Option<RuleVendor>,
     pub origin: Origin,
     /// Overrides the site's mode.
     pub mode: Option<Mode>,
@@ -62,7 +70,7 @@ impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}`", self.text)?;
         if let Some(vendor) = &self.vendor {
-            write!(f, " of {vendor}")?;
+            write!(f, " of {}", vendor.name)?;
         }
         write!(f, " ({})", self.origin)
     }
@@ -76,6 +84,8 @@ pub struct Verdict<'r> {
     pub purpose: Option<Purpose>,
     /// The rule that says why. `None` for what is unknown or inherent (the own consent cookie).
     pub rule: Option<&'r Rule>,
+    /// Whether it is denied to this vendor, whatever purposes are granted.
+    pub refused: bool,
     /// Whether a denial is acted upon, or only counted.
     pub enforced: bool,
 }

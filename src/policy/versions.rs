@@ -5,6 +5,7 @@
 use super::pattern::Pattern;
 use super::purpose::PurposeSet;
 use super::url::normal_path;
+use super::vendors::VendorSet;
 
 /// What a visitor keeps who has not agreed to the policy's present version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,13 +23,14 @@ pub enum OnRefusal {
 #[derive(Clone, Debug, Default)]
 pub struct Added {
     pub purposes: PurposeSet,
+    pub vendors: VendorSet,
     /// Parts of the site that it brought.
     pub paths: Vec<Pattern>,
 }
 
 impl Added {
     fn is_empty(&self) -> bool {
-        self.purposes.is_empty() && self.paths.is_empty()
+        self.purposes.is_empty() && self.vendors.is_empty() && self.paths.is_empty()
     }
 }
 
@@ -85,9 +87,9 @@ impl PolicyVersions {
         self.since(position, now).any(|version| !version.added.is_empty())
     }
 
-    /// The purposes that came after the version at `position`, and are in force at `now`.
-    pub fn purposes_since(&self, position: usize, now: u64) -> PurposeSet {
-        self.since(position, now).fold(PurposeSet::EMPTY, |all, version| all.union(version.added.purposes))
+    /// The purposes and vendors that came after the version at `position`, and are in force at `now`.
+    pub fn added_since(&self, position: usize, now: u64) -> (PurposeSet, VendorSet) {
+        together(self.since(position, now))
     }
 
     /// Whether `path` came after the version at `position`.
@@ -97,10 +99,9 @@ impl PolicyVersions {
         paths.any(|pattern| pattern.matches(&path))
     }
 
-    /// The purposes of versions that do not hold yet: nobody can have agreed to them.
-    pub fn purposes_to_come(&self, now: u64) -> PurposeSet {
-        let coming = self.list.iter().filter(|version| version.effective > now);
-        coming.fold(PurposeSet::EMPTY, |all, version| all.union(version.added.purposes))
+    /// The purposes and vendors of versions that do not hold yet: nobody can have agreed to them.
+    pub fn to_come(&self, now: u64) -> (PurposeSet, VendorSet) {
+        together(self.list.iter().filter(|version| version.effective > now))
     }
 
     /// Whether `path` is served whatever was refused.
@@ -115,6 +116,13 @@ impl PolicyVersions {
     }
 }
 
+/// All that these versions add.
+fn together<'v>(versions: impl Iterator<Item = &'v PolicyVersion>) -> (PurposeSet, VendorSet) {
+    versions.fold(Default::default(), |(purposes, vendors), version| {
+        (purposes.union(version.added.purposes), vendors.union(&version.added.vendors))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,7 +133,11 @@ mod tests {
             id: id.into(),
             effective,
             revision: Some(format!("r{id}").into()),
-            added: Added { purposes, paths: path.map(|path| Pattern::new(path).unwrap()).into_iter().collect() },
+            added: Added {
+                purposes,
+                vendors: VendorSet::EMPTY,
+                paths: path.map(|path| Pattern::new(path).unwrap()).into_iter().collect(),
+            },
         };
         let analytics = PurposeSet::of(Purpose::ANALYTICS);
         let marketing = PurposeSet::of(Purpose::MARKETING);
@@ -156,12 +168,12 @@ mod tests {
     fn what_was_added_since_is_what_counts_and_only_once_it_holds() {
         let versions = versions();
         let analytics = PurposeSet::of(Purpose::ANALYTICS);
-        assert_eq!(versions.purposes_since(0, 250), analytics);
-        assert_eq!(versions.purposes_since(0, 350), analytics.with(Purpose::MARKETING));
-        assert_eq!(versions.purposes_since(2, 350), PurposeSet::EMPTY);
+        assert_eq!(versions.added_since(0, 250).0, analytics);
+        assert_eq!(versions.added_since(0, 350).0, analytics.with(Purpose::MARKETING));
+        assert_eq!(versions.added_since(2, 350).0, PurposeSet::EMPTY);
         assert!(versions.is_outdated(0, 200) && !versions.is_outdated(0, 199) && !versions.is_outdated(1, 299));
         assert!(versions.is_path_since(0, 250, b"/new//x") && !versions.is_path_since(1, 250, b"/new/x"));
-        assert_eq!(versions.purposes_to_come(250), PurposeSet::of(Purpose::MARKETING));
+        assert_eq!(versions.to_come(250).0, PurposeSet::of(Purpose::MARKETING));
         assert!(versions.is_always_served(b"/rights/export"));
         assert_eq!((versions.at(99), versions.at(100), versions.at(1000)), (None, Some(0), Some(2)));
     }

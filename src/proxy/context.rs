@@ -104,7 +104,8 @@ impl Context {
 /// As [`Context::judge`], while the rest of the context is borrowed.
 pub(super) fn judge<'a>(snapshot: &'a Snapshot, decision: &'a Decision) -> Option<Judge<'a>> {
     let site = snapshot.ruleset.sites.get(decision.site).filter(|site| site.options.mode != Mode::Off)?;
-    Some(Judge { catalog: &snapshot.ruleset.catalog, site, host: &decision.host, granted: decision.consent.granted })
+    let granted = decision.consent.grant();
+    Some(Judge { catalog: &snapshot.ruleset.catalog, site, host: &decision.host, granted })
 }
 
 /// Counts a request as long as it lives, also when a bug ends it.

@@ -35,7 +35,7 @@ use crate::consent::signal::global_privacy_control;
 use crate::consent::{OwnConsent, Source};
 use crate::enforce::html::accepts_gzip;
 use crate::enforce::{ExpiryScope, Judge, block_answer, expiries};
-use crate::policy::{CspMode, Host, Mode, Purpose, PurposeSet, Url};
+use crate::policy::{CspMode, Grant, Host, Mode, Purpose, PurposeSet, Url};
 
 /// Longest body of a choice, in bytes.
 const MAX_CHOICE: usize = 16 << 10;
@@ -312,7 +312,7 @@ async fn store(
     return_to: Option<String>,
     erasure: Option<(HeaderName, HeaderValue)>,
 ) -> Result<()> {
-    let to_come = context.site().map(|site| site.options.versions.purposes_to_come(context.now));
+    let to_come = context.site().map(|site| site.options.versions.to_come(context.now).0);
     let optional = granted.without(PurposeSet::NECESSARY).without(to_come.unwrap_or_default());
     let caps = context.site().map_or(PurposeSet::EMPTY, |site| site.options.gpc_caps);
     let capped = global_privacy_control(&session.req_header().headers) && !optional.intersection(caps).is_empty();
@@ -353,7 +353,7 @@ fn choice_cookies(
     let cookie = format!("{}={value}; Path=/; Max-Age={}; SameSite=Lax{secure}", own.name, site.options.validity);
     let mut lines = vec![cookie.into_bytes()];
     if let Some(judge) = judge(&context.snapshot, decision) {
-        let judge = Judge { granted: effective, ..judge };
+        let judge = Judge { granted: Grant { purposes: effective, ..judge.granted }, ..judge };
         let denied: Vec<_> = judge.blocked_cookies(&session.req_header().headers).collect();
         let scope = ExpiryScope { host: &decision.host, path: b"/", secure: context.secure, now: context.now };
         lines.extend(expiries(&denied, &scope));

@@ -36,7 +36,7 @@ fn plan_page(session: &Session, response: &mut ResponseHeader, context: &mut Con
         headers: &response.headers,
         request: &request.headers,
         version: request.version,
-        variant: &|| variant(&context.snapshot.ruleset.hash, decision.consent.granted),
+        variant: &|| variant(&context.snapshot.ruleset.hash, &judge.granted),
     };
     let mut plan = page_plan(&judge, &facts);
     if plan.skipped.is_some() && judge.enforces() && judge.site.options.on_unrewritable == Unrewritable::Refuse {
@@ -142,7 +142,7 @@ fn own_tags(response: &mut ResponseHeader, context: &Context, judge: &Judge<'_>,
     };
     let mut admission = guard_admission(&response.headers, &own);
     apply(response, std::mem::take(&mut admission.changes))?;
-    let consent = (decision.consent.granted, decision.capped(judge.site));
+    let consent = (&judge.granted, decision.capped(judge.site));
     let held_apart = judge.site.options.csp.mode == CspMode::Enforce;
     let guard = || files.tags(&admission, &context.snapshot.ruleset.purposes, consent, held_apart);
     let bridge = || files.bridge_tag(&admission);

@@ -27,7 +27,7 @@ pub(super) fn filter(session: &Session, upstream: &mut RequestHeader, context: &
         return merge_cookies(upstream);
     };
     // Takes the place of whatever the visitor sent under this name.
-    upstream.insert_header(consent_header, names_of(judge.granted, context))?;
+    upstream.insert_header(consent_header, names_of(judge.granted.purposes, context))?;
     match &context.edits.cookie {
         Edit::Unchanged => {}
         Edit::Removed => _ = upstream.remove_header(COOKIE),
@@ -44,7 +44,7 @@ pub(super) fn filter(session: &Session, upstream: &mut RequestHeader, context: &
     for name in &context.edits.removed {
         upstream.remove_header(*name);
     }
-    let made_for = || variant(&context.snapshot.ruleset.hash, judge.granted);
+    let made_for = || variant(&context.snapshot.ruleset.hash, &judge.granted);
     for HeaderChange { name, values } in edit_page_request(&judge, &session.req_header().headers, &made_for) {
         upstream.remove_header(&name);
         for value in values {

@@ -95,9 +95,17 @@ impl Visitor {
         eventually(what, || self.page.try_evaluate(condition).is_ok_and(|holds| holds == true));
     }
 
-    /// The consent in force: by whose word, and for what beside what is necessary.
+    /// The consent in force: by whose word, and for what beside what is necessary. After a choice, some banners load the
+    /// page anew.
     fn consent(&mut self) -> (String, BTreeSet<String>) {
-        let consent = self.page.evaluate("fetch('/.consentry/consent').then((answer) => answer.json())");
+        let ask = "fetch('/.consentry/consent').then((answer) => answer.json())";
+        let mut consent = serde_json::Value::Null;
+        eventually("the proxy answers", || {
+            self.page.try_evaluate(ask).is_ok_and(|answer| {
+                consent = answer;
+                consent.is_object()
+            })
+        });
         let names = consent["purposes"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned());
         (consent["source"].as_str().unwrap().to_owned(), names.filter(|name| name != "necessary").collect())
     }

@@ -106,7 +106,7 @@ impl<'a> Visitor<'a> {
         }
     }
 
-    fn wait(&mut self, what: &str, mut condition: impl FnMut(&mut Self) -> bool) {
+    pub fn wait(&mut self, what: &str, mut condition: impl FnMut(&mut Self) -> bool) {
         let start = Instant::now();
         while !condition(self) {
             assert!(start.elapsed() < PATIENCE, "this did not come about in time: {what}");

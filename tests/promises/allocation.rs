@@ -62,9 +62,9 @@ fn decide(
     now: u64,
 ) -> bool {
     let site = &ruleset.sites[ruleset.site_at(host).unwrap()];
-    let resolver = Resolver { site, signals, own, purposes: &ruleset.purposes };
+    let resolver = Resolver { site, signals, own, purposes: &ruleset.purposes, catalog: &ruleset.catalog };
     let consent = resolver.resolve(request, None, now, &mut ());
-    let judge = Judge { catalog: &ruleset.catalog, site, host, granted: consent.granted };
+    let judge = Judge { catalog: &ruleset.catalog, site, host, granted: consent.grant() };
     let mut tally = Tally::default();
     let facts = RequestFacts { method: "GET", path: b"/products/lantern", query: b"colour=red&page=2", body: None };
     let blocked = judge.request(&facts).known().is_some_and(|verdict| verdict.blocks());
@@ -137,8 +137,12 @@ fn clean_paths_allocate_nothing() {
 fn stripping_allocates_once_for_the_request() {
     let ((ruleset, _), host) = (ruleset(), Host::parse(b"shop.example").unwrap());
     let site = &ruleset.sites[0];
-    let judge =
-        Judge { catalog: &ruleset.catalog, site, host: &host, granted: consentry::policy::PurposeSet::NECESSARY };
+    let judge = Judge {
+        catalog: &ruleset.catalog,
+        site,
+        host: &host,
+        granted: consentry::policy::PurposeSet::NECESSARY.into(),
+    };
     let request = headers(&[("cookie", "_ga=1; PHPSESSID=2; _fbp=3; csrftoken=4; _gid=5")]);
     let mut tally = Tally::default();
     assert_eq!(allocations(|| drop(edit_request(&judge, &request, b"", &mut tally))), 1);

@@ -99,7 +99,7 @@ fn explain_shows_each_step() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let said = text(&output.stdout);
     for part in [
-        "signal    consentry: grants necessary, analytics; denies preferences, marketing; it decides",
+        "signal    consentry (explicit): grants necessary, analytics; denies preferences, marketing; it counts",
         "consent   necessary, analytics (source: consentry)",
         "request https://shop.example/g/collect?v=2&tid=G-1&gclid=x: allowed; analytics; rule `",
         "cookie _ga: allowed; analytics; rule `_ga` of Google Analytics (built-in catalog/analytics.toml:",
@@ -156,4 +156,82 @@ fn explain_names_the_filter_list() {
     assert!(said.contains(expected), "{said}");
     let said = explain(&[]);
     assert!(said.contains("https://listed.example/x: allowed, no rule knows it"), "{said}");
+}
+
+/// A session as Chromium's developer tools export it: a page, a pixel of a tracker in it, a choice in the banner, and
+/// the page again.
+fn recording() -> serde_json::Value {
+    let field = |name: &str, value: &str| serde_json::json!({ "name": name, "value": value });
+    let entry = |second: u32, url: &str, kind: &str, request: Vec<serde_json::Value>, set: &str| {
+        let response: Vec<_> =
+            Some(set).filter(|set| !set.is_empty()).map(|set| field("set-cookie", set)).into_iter().collect();
+        serde_json::json!({
+            "startedDateTime": format!("2026-03-02T09:15:{second}.120Z"),
+            "_resourceType": kind,
+            "request": { "method": "GET", "url": url, "httpVersion": "http/2.0", "headers": request, "cookies": [], "queryString": [] },
+            "response": { "status": 200, "headers": response, "cookies": [] },
+            "time": 12.5,
+        })
+    };
+    let own = |cookies: &str| {
+        let site = field("sec-fetch-site", "none");
+        let cookies = Some(cookies).filter(|cookies| !cookies.is_empty()).map(|cookies| field("cookie", cookies));
+        [field(":authority", "shop.example"), site].into_iter().chain(cookies).collect::<Vec<_>>()
+    };
+    let foreign = || vec![field("Referer", "https://shop.example/"), field("sec-fetch-site", "cross-site")];
+    let chosen =
+        "OptanonConsent=groups=C0002%3A1%2CC0004%3A0; OptanonAlertBoxClosed=2026-03-02T09:15:20.120Z; _ga=1; _fbp=2";
+    serde_json::json!({ "log": { "version": "1.2", "creator": { "name": "WebInspector", "version": "537.36" }, "entries": [
+        entry(10, "https://shop.example/?q=secret&gclid=7", "document", own(""), "_ga=1; Path=/\n_fbp=2; Path=/\nPHPSESSID=3"),
+        entry(11, "https://www.google-analytics.com/g/collect?v=2", "ping", foreign(), ""),
+        entry(12, "https://cdn.nobody.example/a.css", "stylesheet", foreign(), ""),
+        entry(30, "https://shop.example/cart#top", "document", own(chosen), ""),
+        entry(31, "https://www.google-analytics.com/g/collect?v=2", "ping", foreign(), ""),
+    ] } })
+}
+
+#[test]
+fn explain_tells_a_recorded_session() {
+    let (directory, path) = valid();
+    let har = directory.path().join("session.har");
+    std::fs::write(&har, recording().to_string()).unwrap();
+    let output = run(&["explain", "--config", &path, "--har", har.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let said = text(&output.stdout);
+    let mut rest = said.as_str();
+    for part in [
+        "GET https://shop.example/\n  site      shop",
+        "  signal    none\n",
+        "  consent   necessary (source: default)",
+        "  click id gclid: denied, removed from the query; marketing",
+        "  set-cookie _ga: denied, dropped from the response; analytics",
+        "  set-cookie _fbp: denied, dropped from the response; marketing",
+        "GET https://www.google-analytics.com/g/collect\n",
+        "  request https://www.google-analytics.com/g/collect: denied, taken out of responses; analytics",
+        "GET https://shop.example/cart\n",
+        "  signal    onetrust (explicit): grants analytics; denies marketing; it counts",
+        "  consent   necessary, analytics (source: onetrust)",
+        "  cookie _fbp: denied, stripped from the request; marketing",
+        "5 requests, 0 of them to hosts of no site; consent changed 1 times; denied:\n",
+    ] {
+        let at = rest.find(part).unwrap_or_else(|| panic!("{part} in order in\n{said}"));
+        rest = &rest[at..];
+    }
+    assert!(!said.contains("secret") && !said.contains("cookie _ga: denied, stripped"), "{said}");
+    assert_eq!(said.matches("GET https://www.google-analytics.com").count(), 1, "the second was granted: {said}");
+}
+
+#[test]
+fn explain_says_what_is_wrong_with_a_recording() {
+    let (directory, path) = valid();
+    let har = directory.path().join("session.har");
+    for (content, word) in [("{", "no HTTP archive"), ("{\"log\":{}}", "no HTTP archive: missing field `entries`")] {
+        std::fs::write(&har, content).unwrap();
+        let output = run(&["explain", "--config", &path, "--har", har.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains(word), "{}", text(&output.stderr));
+    }
+    assert_eq!(run(&["explain", "--config", &path]).status.code(), Some(2));
+    let both = run(&["explain", "--config", &path, "--har", "x", "--url", "https://shop.example/"]);
+    assert_eq!(both.status.code(), Some(2));
 }

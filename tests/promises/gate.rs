@@ -46,7 +46,7 @@ fn pass<'p>(
 ) -> Vec<u8> {
     let ruleset = ruleset();
     let host = Host::parse(b"www.shop.example").unwrap();
-    let judge = Judge { catalog: &ruleset.catalog, site: &ruleset.sites[0], host: &host, granted };
+    let judge = Judge { catalog: &ruleset.catalog, site: &ruleset.sites[0], host: &host, granted: granted.into() };
     let rules = GateRules {
         judge,
         purposes: &ruleset.purposes,

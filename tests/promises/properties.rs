@@ -63,7 +63,7 @@ proptest! {
     #[test]
     fn request_cookies(lines in proptest::collection::vec(any_cookie_line(), 0..4), granted in any_granted()) {
         let (ruleset, host) = (ruleset(), Host::parse(b"shop.example").unwrap());
-        let judge = Judge { catalog: &ruleset.catalog, site: &ruleset.sites[0], host: &host, granted };
+        let judge = Judge { catalog: &ruleset.catalog, site: &ruleset.sites[0], host: &host, granted: granted.into() };
         let mut before = HeaderMap::new();
         lines.iter().filter_map(|line| HeaderValue::from_bytes(line).ok()).for_each(|value| _ = before.append(COOKIE, value));
         let edits = edit_request(&judge, &before, b"", &mut Tally::default());
@@ -85,7 +85,7 @@ proptest! {
     #[test]
     fn response_cookies(lines in proptest::collection::vec(any_cookie_line(), 0..8), granted in any_granted()) {
         let (ruleset, host) = (ruleset(), Host::parse(b"shop.example").unwrap());
-        let judge = Judge { catalog: &ruleset.catalog, site: &ruleset.sites[0], host: &host, granted };
+        let judge = Judge { catalog: &ruleset.catalog, site: &ruleset.sites[0], host: &host, granted: granted.into() };
         let mut headers = HeaderMap::new();
         lines.iter().filter_map(|line| HeaderValue::from_bytes(line).ok()).for_each(|value| _ = headers.append(SET_COOKIE, value));
         let (request, mut tally) = (HeaderMap::new(), Tally::default());
@@ -119,7 +119,7 @@ proptest! {
         lines.iter().filter_map(|line| HeaderValue::from_bytes(line).ok()).for_each(|value| _ = headers.append(COOKIE, value));
         headers.append("sec-gpc", HeaderValue::from_str(&gpc).unwrap());
         let signals = SiteSignals::new(&[], &HashMap::new(), "consentry", &ruleset.purposes);
-        let resolver = Resolver { site: &ruleset.sites[0], signals: &signals, own: &own, purposes: &ruleset.purposes };
+        let resolver = Resolver { site: &ruleset.sites[0], signals: &signals, own: &own, purposes: &ruleset.purposes, catalog: &ruleset.catalog };
         let consent = resolver.resolve(&headers, None, 1_700_000_000, &mut ());
         prop_assert_eq!(consent.granted, PurposeSet::NECESSARY);
     }
@@ -127,7 +127,7 @@ proptest! {
     #[test]
     fn any_response_header_is_survived(name in proptest::sample::select(vec!["link", "nel", "report-to", "reporting-endpoints", "location", "refresh", "vary", "cache-control", "accept-ch", "content-security-policy"]), value in proptest::collection::vec(prop_oneof![0x20..0x7fu8, 0x80..=0xffu8], 0..60), granted in any_granted()) {
         let (ruleset, host) = (ruleset(), Host::parse(b"shop.example").unwrap());
-        let judge = Judge { catalog: &ruleset.catalog, site: &ruleset.sites[0], host: &host, granted };
+        let judge = Judge { catalog: &ruleset.catalog, site: &ruleset.sites[0], host: &host, granted: granted.into() };
         let mut headers = HeaderMap::new();
         headers.append(name, HeaderValue::from_bytes(&value).unwrap());
         let request = HeaderMap::new();

@@ -76,8 +76,10 @@ impl<'m> Choices<'m> {
     pub fn accepted<I: AsRef<[u8]>>(&mut self, listed: impl Iterator<Item = I> + Clone) {
         listed.clone().for_each(|id| self.set(id, true));
         let is_listed = |entry: &Entry| listed.clone().any(|id| entry.id.eq_ignore_ascii_case(id.as_ref()));
+        // Of this list alone: another record's does not make up for what is missing here.
+        let granted: PurposeSet = listed.clone().filter_map(|id| self.ids.get(id.as_ref())).collect();
         let mut refused = PurposeSet::EMPTY;
-        for entry in self.ids.0.iter().filter(|entry| entry.configured || !self.granted.contains(entry.purpose)) {
+        for entry in self.ids.0.iter().filter(|entry| entry.configured || !granted.contains(entry.purpose)) {
             if !is_listed(entry) {
                 refused = refused.with(entry.purpose);
             }
@@ -88,6 +90,11 @@ impl<'m> Choices<'m> {
     /// What a single id is for, for formats whose ids are not all alike.
     pub fn purpose_of(&self, id: &[u8]) -> Option<Purpose> {
         self.ids.get(id)
+    }
+
+    /// Every id that somebody has mapped, and what it is for.
+    pub fn ids(&self) -> impl Iterator<Item = (&'m [u8], Purpose)> + use<'m> {
+        self.ids.0.iter().map(|entry| (&*entry.id, entry.purpose))
     }
 
     /// Every purpose that some id is for.
@@ -162,5 +169,10 @@ mod tests {
         assert_eq!(accepted(&[("partners", M)], &["ads"]), (set(&[]), set(&[A, M])), "the site has both");
         assert_eq!(accepted(&[("partners", M)], &["ads", "partners"]), (set(&[M]), set(&[A])));
         assert_eq!(accepted(&[], &[]), (set(&[]), set(&[A, M])));
+        let (granted, denied, _) = read(&[], |choices| {
+            choices.accepted(["ads", "stats"].iter());
+            choices.accepted(["ads"].iter());
+        });
+        assert_eq!((granted, denied), (set(&[M]), set(&[A])), "each list counts for itself");
     }
 }

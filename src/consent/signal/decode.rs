@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -35,7 +36,7 @@ pub(super) fn millis(number: u64) -> u64 {
 }
 
 /// Text that is JSON as it is, or after percent-decoding: both stand in cookies. Calls `read` with the one that parses.
-pub(super) fn json<T>(value: &[u8], read: impl Fn(&str) -> Option<T>) -> Option<T> {
+pub(super) fn json<T>(value: &[u8], mut read: impl FnMut(&str) -> Option<T>) -> Option<T> {
     let raw = std::str::from_utf8(value).ok()?;
     if raw.starts_with(['{', '['])
         && let Some(parsed) = read(raw)
@@ -78,6 +79,31 @@ impl<'de: 'a, 'a, V: Deserialize<'de>> Deserialize<'de> for Members<'a, V> {
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
+
+/// A JSON value of which only the plain kinds matter.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Scalar<'a> {
+    Boolean(bool),
+    Number(i64),
+    Text(#[serde(borrow)] Cow<'a, str>),
+    Other(IgnoredAny),
+}
+
+impl Scalar<'_> {
+    pub fn is(&self, state: bool) -> bool {
+        matches!(self, Scalar::Boolean(own) if *own == state)
+    }
+
+    /// A whole number, also one that is written as text.
+    pub fn number(&self) -> Option<i64> {
+        match self {
+            Scalar::Number(number) => Some(*number),
+            Scalar::Text(text) => text.parse().ok(),
+            Scalar::Boolean(_) | Scalar::Other(_) => None,
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

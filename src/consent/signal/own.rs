@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::{Choices, Format, Problem, Signal, SignalInput, Strength, Tier};
+use super::{Choices, Format, Problem, Signal, SignalInput, Tier};
 use crate::consent::own::OwnConsent;
 use crate::policy::Purpose;
 
@@ -24,9 +24,8 @@ fn read<'a>(input: &SignalInput<'a>, _: Choices<'_>) -> Option<Signal<'a>> {
     Some(Signal {
         granted,
         denied: input.site.purposes.without(granted),
-        strength: Strength::Explicit,
         decided_at: Some(consent.given_at),
         policy_version: Some(Cow::Borrowed(consent.policy_version)).filter(|version| !version.is_empty()),
-        problem: None,
+        ..Signal::undecided()
     })
 }

@@ -1,6 +1,7 @@
 //! Vectors for formats, in one line each.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
@@ -8,7 +9,7 @@ use proptest::test_runner::TestRunner;
 
 use super::{Choices, CookieIndex, Format, Found, IdMap, Signal, SignalInput, Strength};
 use crate::consent::OwnCookie;
-use crate::policy::{Purpose, PurposeSet, Purposes, SiteOptions};
+use crate::policy::{Catalog, Purpose, PurposeSet, Purposes, SiteOptions, VendorSet};
 
 /// A site for which a format is read.
 pub(super) struct Reader {
@@ -16,8 +17,10 @@ pub(super) struct Reader {
     index: CookieIndex,
     ids: IdMap,
     revision: Option<String>,
-    site: SiteOptions,
+    names: Option<Vec<Box<str>>>,
+    pub(super) site: SiteOptions,
     own: OwnCookie,
+    pub(super) catalog: Arc<Catalog>,
 }
 
 /// A site that says nothing about `format`.
@@ -35,16 +38,24 @@ pub(super) fn reader_with(format: &'static Format, ids: &[(&str, &str)], revisio
         index: CookieIndex::new(names),
         ids: IdMap::new(format.ids, &configured, &purposes),
         revision: revision.map(str::to_owned),
+        names: None,
         site: SiteOptions {
             purposes: Purposes::BUILT_IN,
             gpc_caps: PurposeSet::of(Purpose::MARKETING),
             ..SiteOptions::default()
         },
         own: OwnCookie::new("consentry", None),
+        catalog: Arc::new(Catalog::default()),
     }
 }
 
 impl Reader {
+    /// The same on a site whose cookies have other names.
+    pub(super) fn named(self, cookies: &[&str]) -> Reader {
+        let names = cookies.iter().map(|name| Box::from(*name)).collect();
+        Reader { index: CookieIndex::new(cookies.iter().map(|name| (*name, 1))), names: Some(names), ..self }
+    }
+
     /// What the format makes of a `Cookie` line: `+` granted, `-` denied, `?` unmapped ids, `~` implied, `@` the time,
     /// `#` the revision; one of `none`, `undecided`, `opaque` or the problem where there is nothing to tell.
     pub(super) fn read(&self, cookies: &str) -> String {
@@ -63,6 +74,11 @@ impl Reader {
         self.with_signal(cookies, &mut Vec::new(), |signal| {
             signal.map_or(PurposeSet::EMPTY, |signal| signal.granted.without(PurposeSet::NECESSARY))
         })
+    }
+
+    /// Vendors that are refused by a `Cookie` line.
+    pub(super) fn refused(&self, cookies: &str) -> VendorSet {
+        self.with_signal(cookies.as_bytes(), &mut Vec::new(), |signal| signal.map_or(VendorSet::EMPTY, |s| s.refused))
     }
 
     fn with_signal<T>(
@@ -85,7 +101,9 @@ impl Reader {
             own: &self.own,
             purposes: &purposes,
             site: &self.site,
+            catalog: &self.catalog,
             revision: self.revision.as_deref(),
+            names: (self.format.cookies, self.names.as_deref()),
         };
         let mut note = |id: &[u8]| unmapped.push(String::from_utf8_lossy(id).into_owned());
         then((self.format.read)(&input, Choices::new(&self.ids, &mut note)))

@@ -39,7 +39,7 @@ pub(in super::super) fn add_policy(
 }
 
 fn policy(judge: &Judge<'_>, report_to: Option<&str>) -> Vec<u8> {
-    let (sources, granted) = (&judge.site.sources, judge.granted);
+    let (sources, granted) = (&judge.site.sources, &judge.granted);
     let report = report_to.map_or([""; 2], |path| ["; report-uri ", path]);
     let parts = ["default-src ", EVERYWHERE].into_iter().chain(sources.hosts(granted)).chain(sources.sockets(granted));
     let parts = parts.chain(["; form-action 'self'"]).chain(sources.hosts(granted)).chain(report);

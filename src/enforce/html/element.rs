@@ -104,7 +104,7 @@ impl Element<'_> {
                 self.judge(attribute, name, role, window, inspector, &mut parking);
             }
         }
-        if inspector.denied.purposes.is_empty() {
+        if inspector.denied.is_empty() {
             return;
         }
         if script.is_some_and(|kind| kind == ScriptKind::External) {
@@ -136,9 +136,9 @@ impl Element<'_> {
     fn park(&self, window: &mut Window, inspector: &Inspector<'_, '_>, parking: Parking) {
         let mut mark = String::with_capacity(96);
         mark.push_str(" data-consentry=\"");
-        for (number, purpose) in inspector.rules.purposes.names(inspector.denied.purposes).enumerate() {
+        for (number, word) in inspector.denied.words(inspector.rules.purposes).enumerate() {
             mark.push_str(if number > 0 { " " } else { "" });
-            mark.push_str(purpose);
+            mark.push_str(word);
         }
         mark.push('"');
         if let Some(vendor) = &inspector.denied.vendor {

@@ -13,6 +13,9 @@
     } catch {}
   };
 
+  // What refused vendors have is for the last bit, which is never granted.
+  for (const name of `${tag.dataset.refused}`.split(" "))
+    for (const kind in rules.vendors[name]) rules[kind][1][31] += " " + rules.vendors[name][kind];
   const maskOf = (names) =>
     rules.purposes.reduce((mask, name, at) => mask | (names.split(" ").includes(name) << at), 0);
   const namesOf = (mask) => rules.purposes.filter((_, at) => (mask >> at) & 1).join(" ");
@@ -24,7 +27,7 @@
     for (const tier of rules[kind]) {
       const weights = tier.map((entries) => Math.max(...entries.split(" ").map(weigh)));
       const most = Math.max(...weights);
-      if (most > 0) return 1 << weights.indexOf(most);
+      if (most > 0) return 1 << weights.lastIndexOf(most);
     }
   };
   const findName = (kind, name) => find(kind, (pattern) => {
@@ -34,8 +37,8 @@
   });
   const memory = { __proto__: null };
   const denied = (key, work) => (memory[key] = memory[key] ?? work() ?? 0) & ~granted;
-  const cookieDenied = (name) => name !== rules.cookie && denied("cookie " + name, () =>
-    findName("cookies", name) || (rules.unknown && rules.offered.reduce((mask, at) => mask | (1 << at), 0)));
+  const cookieDenied = (name) => name !== rules.cookie &&
+    denied("cookie " + name, () => findName("cookies", name) || rules.unknown);
   const keyDenied = (key) => denied("key " + key, () =>
     findName("storage", key) || (/_/.test(key) && findName("cookies", key)));
 
@@ -334,7 +337,7 @@
     granted = (maskOf(names) & ~maskOf(tag.dataset.capped)) | 1;
     if (granted === before) return;
     tag.dataset.granted = namesOf(granted);
-    if (granted & ~before && "csp" in tag.dataset) return location.reload();
+    if (granted & ~before && "reload" in tag.dataset) return location.reload();
     if (before & ~granted) {
       sweep();
       document.querySelectorAll("iframe,frame,object,embed").forEach(check);
@@ -343,7 +346,7 @@
           document.cookie = `${name}=;max-age=0;path=/;domain=${input.slice(index)}`;
       }
     }
-    for (const name of stubs) if (self[name] === pass) delete self[name];
+    stub();
     restore();
     document.dispatchEvent(new CustomEvent("consentry:change", { detail: { purposes: namesOf(granted).split(" ") } }));
   };
@@ -353,9 +356,11 @@
   };
 
   install(self);
-  const stubs = rules.globals.flatMap((names, at) =>
-    names.split(" ").filter((name) => !(name in self) && (1 << at) & ~granted));
-  for (const name of stubs) self[name] = pass;
+  const stub = () => rules.globals[1].forEach((names, at) => names.split(" ").forEach((name) => {
+    if ((1 << at) & ~granted) self[name] ??= pass;
+    else if (self[name] === pass) delete self[name];
+  }));
+  stub();
   const chosen = () => quietly(() => RegExp(rules.cookie + "=[^~]*~([^~]*)").exec(document.cookie)[1]) || "";
   let last = chosen();
   const look = () => {

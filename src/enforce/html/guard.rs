@@ -3,6 +3,8 @@
 //! Both are the same for every visitor of a site and change only with the ruleset, so they are named by their content
 //! and kept by browsers for good. What differs by visitor, what is granted, stands in the tag.
 
+mod tables;
+
 use std::sync::Arc;
 
 use base64::Engine;
@@ -10,10 +12,10 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use flate2::{Compress, Compression, FlushCompress};
 use ring::digest::{SHA256, digest};
-use serde_json::json;
 
+use self::tables::tables;
 use crate::enforce::csp::{Admission, OwnScript};
-use crate::policy::{Catalog, HostPattern, Mode, Pattern, Purpose, PurposeSet, Purposes, Rule, Site, UnknownCookies};
+use crate::policy::{Catalog, Grant, PurposeSet, Purposes, Site};
 
 const GUARD: &str = include_str!("guard.js");
 
@@ -56,10 +58,10 @@ impl OwnFile {
     }
 }
 
-/// The script as it is sent: its lines without indentation, and without those that only explain it.
+/// The script as it is sent: all in one line, without what only explains it. None of its lines ends in a comment, or
+/// where only the end of the line ends a statement or a word.
 fn without_comments(script: &str) -> String {
-    let lines = script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
-    lines.flat_map(|line| [line, "\n"]).collect()
+    script.lines().map(str::trim).filter(|line| !line.starts_with("//")).collect()
 }
 
 /// As small as it gets, since it is done once.
@@ -107,24 +109,23 @@ impl GuardFiles {
         format!("<script src=\"{}\" async{}></script>", self.bridge.path, attributes(&self.bridge, admission))
     }
 
-    /// The tags for a page of somebody who granted `granted`, where `capped` cannot be granted at all.
-    pub fn tags(
-        &self,
-        admission: &Admission,
-        purposes: &Purposes,
-        consent: (PurposeSet, PurposeSet),
-        csp: bool,
-    ) -> String {
+    /// The tags for a page of somebody who granted `granted`, where `capped` cannot be granted at all. `csp`: whether a
+    /// policy holds that depends on consent.
+    pub fn tags(&self, admission: &Admission, purposes: &Purposes, consent: (&Grant, PurposeSet), csp: bool) -> String {
         let (granted, capped) = consent;
+        let refused: Vec<_> = granted.refused.iter().map(|vendor| vendor.number().to_string()).collect();
+        let refused =
+            if refused.is_empty() { String::new() } else { format!(" data-refused=\"{}\"", refused.join(" ")) };
+        // What a policy does not admit, and whoever was refused, stays out until the page is loaded anew.
+        let reload = if csp || !refused.is_empty() { " data-reload" } else { "" };
         let names = |set: PurposeSet| purposes.names(set).collect::<Vec<_>>().join(" ");
         format!(
-            "<script src=\"{}\"{}></script><script src=\"{}\" data-granted=\"{}\" data-capped=\"{}\"{}{}></script>",
+            "<script src=\"{}\"{}></script><script src=\"{}\" data-granted=\"{}\" data-capped=\"{}\"{refused}{reload}{}></script>",
             self.rules.path,
             attributes(&self.rules, admission),
             self.guard.path,
-            names(granted),
+            names(granted.purposes),
             names(capped),
-            if csp { " data-csp" } else { "" },
             attributes(&self.guard, admission),
         )
     }
@@ -138,92 +139,6 @@ fn attributes(file: &OwnFile, admission: &Admission) -> String {
     } else {
         nonce
     }
-}
-
-/// Patterns by the number of their purpose, each list as words.
-#[derive(Default)]
-struct Table(Vec<String>);
-
-impl Table {
-    fn add(&mut self, rule: &Rule, word: &str) {
-        // What is only watched is not denied.
-        let acted = rule.mode.is_none_or(|mode| mode == Mode::Enforce);
-        self.add_for(if acted { rule.purpose } else { Purpose::NECESSARY }, word);
-    }
-
-    fn add_for(&mut self, purpose: Purpose, word: &str) {
-        if self.0.len() <= purpose.index() {
-            self.0.resize(purpose.index() + 1, String::new());
-        }
-        if let Some(list) = self.0.get_mut(purpose.index()).filter(|_| !word.contains(' ')) {
-            if !list.is_empty() {
-                list.push(' ');
-            }
-            list.push_str(word);
-        }
-    }
-}
-
-/// The statement that hands the guard its tables.
-fn tables(site: &Site, catalog: &Catalog, purposes: &Purposes, prefix: &str, cookie: &str) -> String {
-    let (mut own_hosts, mut hosts) = <(Table, Table)>::default();
-    let (mut own_cookies, mut cookies) = <(Table, Table)>::default();
-    let (mut own_storage, mut storage) = <(Table, Table)>::default();
-    let mut globals = Table::default();
-    for (host, path, rule) in site.host_rules() {
-        let whole = path.as_str() == "*";
-        let path = if whole { "" } else { path.as_str() };
-        match host {
-            HostPattern::Exact(host) => own_hosts.add(rule, &format!("={host}{path}")),
-            HostPattern::Below(host) => own_hosts.add(rule, &format!("{host}{path}")),
-            HostPattern::Any => {}
-        }
-    }
-    for (host, path, rule) in catalog.host_facts() {
-        hosts.add(rule, &format!("{host}{}", path.map_or("", Pattern::as_str)));
-    }
-    for (name, rule) in site.cookie_rules() {
-        own_cookies.add(rule, name.as_str());
-    }
-    for (name, rule, domain) in catalog.cookie_patterns() {
-        if domain.is_none_or(|domain| is_at(site, domain)) {
-            cookies.add(rule, name.as_str());
-        }
-    }
-    for (key, rule) in site.storage_rules() {
-        own_storage.add(rule, key.as_str());
-    }
-    for (key, rule) in catalog.storage_rules() {
-        storage.add(rule, key.as_str());
-    }
-    for (name, purpose) in catalog.globals() {
-        globals.add_for(purpose, name);
-    }
-    let own: Vec<_> =
-        site.options.hosts.iter().filter(|host| **host != HostPattern::Any).map(ToString::to_string).collect();
-    let rules = json!({
-        "prefix": prefix,
-        "cookie": cookie,
-        "purposes": purposes.names(purposes.all()).collect::<Vec<_>>(),
-        "offered": site.options.purposes.iter().map(Purpose::index).collect::<Vec<_>>(),
-        "unknown": site.options.unknown_cookies == UnknownCookies::Block,
-        "own": own.join(" "),
-        "hosts": [own_hosts.0, hosts.0],
-        "cookies": [own_cookies.0, cookies.0],
-        "storage": [own_storage.0, storage.0],
-        "globals": globals.0,
-    });
-    format!("self.__consentry={rules};\n")
-}
-
-/// Whether the site, or a part of it, is at `domain`.
-fn is_at(site: &Site, domain: &str) -> bool {
-    site.options.hosts.iter().any(|host| match host {
-        HostPattern::Exact(host) | HostPattern::Below(host) => {
-            host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        }
-        HostPattern::Any => false,
-    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use http::header::{
     CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE, TRAILER, TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderName, Version};
+use ring::digest::{SHA256, digest};
 
 use super::codec::{Coding, UPSTREAM_ACCEPT_ENCODING, Unsupported, content_coding, negotiate};
 use super::rules::language_tag;
@@ -13,7 +14,7 @@ use super::validator::{for_variant, with_variant};
 use crate::enforce::cache::{has_directive, is_storable, vary};
 use crate::enforce::change::HeaderChange;
 use crate::enforce::judge::Judge;
-use crate::policy::{Mode, PurposeSet};
+use crate::policy::{Grant, Mode};
 
 /// Fields that are about exactly the bytes that the upstream sent.
 const ABOUT_BYTES: [&str; 6] =
@@ -234,9 +235,15 @@ fn may_be_page(headers: &HeaderMap) -> bool {
 }
 
 /// Names what a page is made for: by the ruleset with this hash, for who granted `granted`.
-pub fn variant(hash: &str, granted: PurposeSet) -> String {
-    let bits = granted.iter().fold(0u32, |bits, purpose| bits | 1 << purpose.index());
-    format!("{}{bits:x}", hash.get(..8).unwrap_or(hash))
+pub fn variant(hash: &str, granted: &Grant) -> String {
+    let bits = granted.purposes.iter().fold(0u32, |bits, purpose| bits | 1 << purpose.index());
+    let mut variant = format!("{}{bits:x}", hash.get(..8).unwrap_or(hash));
+    if !granted.refused.is_empty() {
+        let digest = digest(&SHA256, &granted.refused.to_bytes());
+        variant.push('.');
+        variant.extend(digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")));
+    }
+    variant
 }
 
 /// The first of the languages that the visitor accepts; English where there is none.

@@ -8,7 +8,7 @@ use super::gate::{MAX_DEPTH, rewrite_fragment};
 use super::rules::GateRules;
 use super::srcset::without_denied;
 use crate::enforce::judge::{Direction, Tally};
-use crate::policy::{PurposeSet, ResourceKind, Verdict};
+use crate::policy::{PurposeSet, Purposes, ResourceKind, Verdict};
 
 /// Judges the addresses of one element.
 pub(super) struct Inspector<'a, 'r> {
@@ -25,6 +25,8 @@ pub(super) struct Inspector<'a, 'r> {
 #[derive(Clone, Default)]
 pub(super) struct Denied {
     pub purposes: PurposeSet,
+    /// Whether to a vendor that is refused, whatever purposes are granted.
+    pub refused: bool,
     /// The first of the vendors.
     pub vendor: Option<Arc<str>>,
 }
@@ -121,8 +123,9 @@ impl<'a, 'r> Inspector<'a, 'r> {
     /// Denies what cannot be judged, until everything is granted.
     pub(super) fn deny_all(&mut self) -> bool {
         let judge = &self.rules.judge;
-        let missing = judge.site.options.purposes.without(judge.granted);
-        self.denied.purposes = self.denied.purposes.union(missing);
+        let purposes = judge.site.options.purposes.without(judge.granted.purposes);
+        let refused = !judge.granted.refused.is_empty();
+        self.denied.add(&Denied { purposes, refused, vendor: None });
         judge.enforces()
     }
 
@@ -130,16 +133,30 @@ impl<'a, 'r> Inspector<'a, 'r> {
     fn note(&mut self, verdict: &Verdict<'_>) -> bool {
         let blocks = self.tally.count(Direction::Element, verdict);
         if blocks {
-            let vendor = verdict.rule.and_then(|rule| rule.vendor.clone());
-            self.denied.add(&Denied { purposes: verdict.purpose.into_iter().collect(), vendor });
+            let vendor = verdict.rule.and_then(|rule| rule.vendor.as_ref()).map(|vendor| vendor.name.clone());
+            let purposes = verdict.purpose.filter(|_| !verdict.refused).into_iter().collect();
+            self.denied.add(&Denied { purposes, refused: verdict.refused, vendor });
         }
         blocks
     }
 }
 
+/// Stands among purposes in a mark, and cannot name one.
+pub(super) const REFUSED: &str = "!vendor";
+
 impl Denied {
+    pub(super) fn is_empty(&self) -> bool {
+        self.purposes.is_empty() && !self.refused
+    }
+
+    /// What has to be granted, as words; [`REFUSED`] is what cannot be on this page.
+    pub(super) fn words<'p>(&self, purposes: &'p Purposes) -> impl Iterator<Item = &'p str> {
+        purposes.names(self.purposes).chain(self.refused.then_some(REFUSED))
+    }
+
     pub(super) fn add(&mut self, other: &Denied) {
         self.purposes = self.purposes.union(other.purposes);
+        self.refused |= other.refused;
         if self.vendor.is_none() {
             self.vendor.clone_from(&other.vendor);
         }

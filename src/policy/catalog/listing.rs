@@ -3,6 +3,7 @@
 use super::{Catalog, HostFact, Vendor};
 use crate::policy::pattern::Pattern;
 use crate::policy::purpose::Purpose;
+use crate::policy::vendors::VendorId;
 use crate::policy::verdict::Rule;
 
 /// A fallback's facts come after the catalog's own, also those that an own one takes the place of: whoever looks for a
@@ -35,8 +36,8 @@ impl Catalog {
     }
 
     /// Names of functions that pages call, and what the vendor's script that makes them is for.
-    pub fn globals(&self) -> impl Iterator<Item = (&str, Purpose)> {
-        self.layers().flat_map(|catalog| &catalog.globals).map(|(name, purpose)| (&**name, *purpose))
+    pub fn globals(&self) -> impl Iterator<Item = (&str, Purpose, VendorId)> {
+        self.layers().flat_map(|catalog| &catalog.globals).map(|(name, purpose, vendor)| (&**name, *purpose, *vendor))
     }
 
     /// Hosts of vendors, each with everything below it, and with the paths that count if not all do.
@@ -50,6 +51,17 @@ impl Catalog {
         self.layers().flat_map(|catalog| &catalog.vendors).find(|vendor| &*vendor.id == id)
     }
 
+    /// The number of the vendor with this `id`.
+    pub fn vendor_by_id(&self, id: &str) -> Option<VendorId> {
+        self.known.get(id).copied()
+    }
+
+    /// All vendors that are in the IAB's Global Vendor List, each with its number there, by which they are sorted. A
+    /// vendor that entries give several numbers is there with each of them.
+    pub fn gvl_vendors(&self) -> &[(u16, VendorId)] {
+        &self.gvl
+    }
+
     /// The vendor with the name that rules carry.
     pub fn vendor_named(&self, name: &str) -> Option<&Vendor> {
         self.layers().flat_map(|catalog| &catalog.vendors).find(|vendor| &*vendor.name == name)
@@ -59,7 +71,7 @@ impl Catalog {
     pub fn vendor_hosts(&self) -> impl Iterator<Item = (&Vendor, &HostFact)> {
         self.layers().flat_map(|catalog| {
             let facts = catalog.host_facts.iter();
-            facts.filter_map(|(vendor, fact)| Some((catalog.vendors.get(vendor.0)?, fact)))
+            facts.filter_map(|(position, fact)| Some((catalog.vendors.get(*position)?, fact)))
         })
     }
 

@@ -21,6 +21,8 @@ struct Words {
     lang: &'static str,
     title: &'static str,
     text: &'static str,
+    /// In the place of `text`, where the vendor was refused.
+    refused: &'static str,
     once: &'static str,
     always: &'static str,
     /// Preferences, analytics, marketing.
@@ -34,6 +36,7 @@ const LANGUAGES: [Words; 5] = [
         lang: "en",
         title: "{vendor} is not loaded",
         text: "This part of the page comes from {vendor} ({host}) and needs your consent for: {purpose}.",
+        refused: "This part of the page comes from {vendor} ({host}). This provider was refused in the site’s privacy settings.",
         once: "Load once",
         always: "Always allow {purpose}",
         purposes: ["preferences", "analytics", "marketing"],
@@ -43,6 +46,7 @@ const LANGUAGES: [Words; 5] = [
         lang: "zh-Hant",
         title: "尚未載入 {vendor}",
         text: "頁面的這一部分來自 {vendor}（{host}），需要您同意用於：{purpose}。",
+        refused: "頁面的這一部分來自 {vendor}（{host}）。在本網站的隱私設定中，此供應商已被拒絕。",
         once: "僅載入一次",
         always: "一律允許{purpose}",
         purposes: ["偏好設定", "統計分析", "行銷"],
@@ -52,6 +56,7 @@ const LANGUAGES: [Words; 5] = [
         lang: "zh-Hans",
         title: "尚未加载 {vendor}",
         text: "页面的这一部分来自 {vendor}（{host}），需要您同意用于：{purpose}。",
+        refused: "页面的这一部分来自 {vendor}（{host}）。在本网站的隐私设置中，该服务商已被拒绝。",
         once: "仅加载一次",
         always: "始终允许{purpose}",
         purposes: ["偏好设置", "统计分析", "营销"],
@@ -61,6 +66,7 @@ const LANGUAGES: [Words; 5] = [
         lang: "de",
         title: "{vendor} ist nicht geladen",
         text: "Dieser Teil der Seite kommt von {vendor} ({host}) und braucht Ihre Einwilligung für: {purpose}.",
+        refused: "Dieser Teil der Seite kommt von {vendor} ({host}). Dieser Anbieter wurde in den Datenschutzeinstellungen der Website abgelehnt.",
         once: "Einmal laden",
         always: "{purpose} immer erlauben",
         purposes: ["Präferenzen", "Statistik", "Marketing"],
@@ -70,6 +76,7 @@ const LANGUAGES: [Words; 5] = [
         lang: "fr",
         title: "{vendor} n’est pas chargé",
         text: "Cette partie de la page vient de {vendor} ({host}) et demande votre accord pour : {purpose}.",
+        refused: "Cette partie de la page vient de {vendor} ({host}). Ce fournisseur a été refusé dans les paramètres de confidentialité du site.",
         once: "Charger une fois",
         always: "Toujours autoriser : {purpose}",
         purposes: ["préférences", "mesure d’audience", "marketing"],
@@ -103,12 +110,12 @@ pub(super) async fn held(session: &mut Session, context: &Context) -> Result<()>
     let judged = context.decision.as_ref().and_then(|decision| judge(&context.snapshot, decision));
     let found = judged.zip(asked(session)).and_then(|(judge, asked)| {
         let verdict = judge.url(asked.address.as_bytes(), ResourceKind::Frame)?;
-        Some((judge, verdict.rule?, verdict.allowed, asked))
+        Some((judge, verdict.rule?, verdict, asked))
     });
-    let Some((judge, rule, allowed, asked)) = found else {
+    let Some((judge, rule, verdict, asked)) = found else {
         return problem(session, 404, "no rule knows what this frame would show").await;
     };
-    if allowed {
+    if verdict.allowed {
         let mut response = own_response(303, None)?;
         response.insert_header(LOCATION, asked.address)?;
         return respond(session, response, bytes::Bytes::new()).await;
@@ -116,7 +123,7 @@ pub(super) async fn held(session: &mut Session, context: &Context) -> Result<()>
     if asked.once {
         return frame_apart(session, &asked).await;
     }
-    let page = page(session, context, &judge, rule, &asked);
+    let page = page(session, context, &judge, (rule, verdict.refused), &asked);
     page_response(session, page, HELD_POLICY).await
 }
 
@@ -136,14 +143,21 @@ async fn frame_apart(session: &mut Session, asked: &Asked) -> Result<()> {
     page_response(session, page, policy).await
 }
 
-fn page(session: &Session, context: &Context, judge: &Judge<'_>, rule: &Rule, asked: &Asked) -> String {
+/// The page in the frame's place, which is held because of a rule, or because the rule's vendor is refused.
+fn page(
+    session: &Session,
+    context: &Context,
+    judge: &Judge<'_>,
+    (rule, refused): (&Rule, bool),
+    asked: &Asked,
+) -> String {
     let words = words(&asked.language);
     let purposes = &context.snapshot.ruleset.purposes;
     let name = purposes.name(rule.purpose);
     let purpose = words.purposes.get(rule.purpose.index().wrapping_sub(1)).copied().unwrap_or(name);
     let host = Url::parse(asked.address.as_bytes()).and_then(|url| url.host);
     let host = host.as_ref().map_or("", Host::as_str);
-    let vendor = rule.vendor.as_deref().unwrap_or(host);
+    let vendor = rule.vendor.as_ref().map_or(host, |vendor| &vendor.name);
     // A vendor that has no other name is not named twice.
     let shorten = |text: &str| match vendor == host {
         true => text.replace(" ({host})", "").replace("（{host}）", ""),
@@ -159,10 +173,11 @@ fn page(session: &Session, context: &Context, judge: &Judge<'_>, rule: &Rule, as
         false => asked.address.clone(),
     };
     let capped = context.decision.as_ref().map_or(PurposeSet::EMPTY, |decision| decision.capped(judge.site));
-    let always = match capped.contains(rule.purpose) {
+    // No purpose that could be granted here lets in whom the visitor refused.
+    let always = match refused || capped.contains(rule.purpose) {
         true => String::new(),
         false => {
-            let granted = judge.granted.with(rule.purpose).without(PurposeSet::NECESSARY);
+            let granted = judge.granted.purposes.with(rule.purpose).without(PurposeSet::NECESSARY);
             let inputs = purposes
                 .names(granted)
                 .map(|name| format!("<input type=\"hidden\" name=\"purposes\" value=\"{}\">", escape(name)));
@@ -177,7 +192,7 @@ fn page(session: &Session, context: &Context, judge: &Judge<'_>, rule: &Rule, as
     };
     PAGE.replace("{{lang}}", words.lang)
         .replace("{{title}}", &fill(words.title))
-        .replace("{{text}}", &fill(words.text))
+        .replace("{{text}}", &fill(if refused { words.refused } else { words.text }))
         .replace("{{once}}", &escape(&once))
         .replace("{{once_label}}", &fill(words.once))
         .replace("{{always}}", &always)

@@ -1,0 +1,60 @@
+//! Every format of signals on a site where silence is no consent: nothing is a crash, and only a choice of the visitor's
+//! that was understood grants anything.
+#![no_main]
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use consentry::config;
+use consentry::consent::signal::{FORMATS, Signal, Strength};
+use consentry::consent::{Fate, Observer, OwnCookie, Resolver, SiteSignals};
+use consentry::policy::{PurposeSet, Ruleset};
+use http::{HeaderMap, HeaderValue};
+use libfuzzer_sys::fuzz_target;
+
+const CONFIG: &str = "[listen]\ntraffic = [\"127.0.0.1:0\"]\n[[site]]\nname = \"s\"\nhosts = [\"*\"]\nupstream = [\"http://127.0.0.1:1\"]\n";
+
+fn ruleset() -> &'static Ruleset {
+    static RULESET: OnceLock<Ruleset> = OnceLock::new();
+    RULESET.get_or_init(|| {
+        let loaded = config::parse("c.toml".as_ref(), CONFIG.as_bytes(), &|_| Err(std::io::ErrorKind::NotFound.into()));
+        loaded.config.expect("the configuration is valid").compile().ruleset
+    })
+}
+
+/// The purposes that the visitor granted, by what the formats say.
+struct Chosen(PurposeSet);
+
+impl Observer for Chosen {
+    fn is_thorough(&self) -> bool {
+        true
+    }
+
+    fn signal(&mut self, _: &'static str, signal: &Signal<'_>, fate: Fate) {
+        assert!(signal.granted.intersection(signal.denied).is_empty());
+        assert!(signal.problem.is_none() || signal.decided().is_empty());
+        if fate == Fate::Used && signal.strength == Strength::Explicit {
+            self.0 = self.0.union(signal.granted);
+        }
+    }
+}
+
+fuzz_target!(|input: &[u8]| {
+    let Some((position, value)) = input.split_first() else { return };
+    let position = usize::from(*position) % FORMATS.len();
+    let name = FORMATS[position].cookies.first().map_or("consentry", |name| name.trim_end_matches('*'));
+    // Further cookies may follow in the value.
+    let line = [name.as_bytes(), b"=", value].concat();
+    let Ok(line) = HeaderValue::from_bytes(&line) else { return };
+    let headers = HeaderMap::from_iter([(http::header::COOKIE, line)]);
+    let ruleset = ruleset();
+    let resolver = Resolver {
+        site: &ruleset.sites[0],
+        signals: &SiteSignals::new(&[position], &HashMap::new(), "consentry", &ruleset.purposes),
+        own: &OwnCookie::new("consentry", None),
+        purposes: &ruleset.purposes,
+    };
+    let mut chosen = Chosen(PurposeSet::NECESSARY);
+    let consent = resolver.resolve(&headers, None, 1_772_443_000, &mut chosen);
+    assert!(chosen.0.covers(consent.granted));
+});
