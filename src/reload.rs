@@ -252,13 +252,13 @@ impl Store {
 fn snapshot(config: Config, metrics: &Metrics, earlier: Option<&Snapshot>) -> Result<Snapshot, UpstreamError> {
     let limits = config.limits.clone();
     let Compiled { ruleset, upstreams, signals, consent, access_log } = config.compile();
-    let guard = Arc::new(OwnFile::guard(&consent.prefix));
+    let scripts = (Arc::new(OwnFile::guard(&consent.prefix)), Arc::new(OwnFile::bridge(&consent.prefix)));
     let sites = ruleset.sites.iter().zip(upstreams).zip(signals).map(|((site, settings), signals)| {
         let UpstreamSettings { addresses, ca } = settings;
         let upstreams = Upstreams::new(addresses, ca.as_deref(), limits.clone(), &site.options.name)?;
         let inventory = earlier.and_then(|earlier| earlier.inventory(&site.options.name)).unwrap_or_default();
         let own = (&*consent.prefix, &*consent.cookie.name);
-        let guard = GuardFiles::new(guard.clone(), site, &ruleset.catalog, &ruleset.purposes, own);
+        let guard = GuardFiles::new(scripts.clone(), site, &ruleset.catalog, &ruleset.purposes, own);
         Ok(SiteRuntime {
             upstreams,
             metrics: metrics.site(site, &ruleset.purposes),

@@ -10,7 +10,7 @@ fuzz_target!(|input: (bool, Option<&str>, &[u8])| {
         secure,
         authority: "shop.example",
         scripts: &[OwnScript { path: "/.consentry/guard-1.js", integrity: "sha256-G" }],
-        frame: "/.consentry/held",
+        frame: Some("/.consentry/held"),
         choice: "/.consentry/consent",
     };
     let mut integrity = false;

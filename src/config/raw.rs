@@ -112,6 +112,7 @@ pub(super) struct Site {
     pub csp_hosts: Vec<Text>,
     pub csp_vendors: Option<Vec<Text>>,
     pub clear_site_data: bool,
+    pub bridge: bool,
 }
 
 #[derive(Default, Deserialize)]

@@ -314,6 +314,7 @@ fn one_site(
         lazy_attributes: lazy_attributes(check, &raw.lazy_attributes),
         csp,
         clear_site_data: raw.clear_site_data,
+        bridge: raw.bridge,
     };
     let signals = signals(check, &raw.signals, raw.signal, &shared.consent.cookie.name);
     let cookies = cookie_rules(check, raw.cookie, shared.consent);

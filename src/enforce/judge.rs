@@ -63,6 +63,11 @@ impl<'r> Judge<'r> {
         self.granted.refused.is_empty() && self.granted.purposes.covers(self.site.options.purposes)
     }
 
+    /// Whether pages are read: something in them may be denied, or they lack the bridge.
+    pub fn reads_pages(&self) -> bool {
+        !self.grants_everything() || (self.site.options.bridge && self.enforces())
+    }
+
     /// Whether denials are acted upon, but for rules that say otherwise.
     pub fn enforces(&self) -> bool {
         self.site.options.mode == Mode::Enforce

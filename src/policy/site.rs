@@ -117,6 +117,8 @@ pub struct SiteOptions {
     pub csp: CspOptions,
     /// Whether withdrawal also asks the browser to erase all that the site stored by script.
     pub clear_site_data: bool,
+    /// Whether pages load the script that hands on what is chosen in banners that no server can see.
+    pub bridge: bool,
 }
 
 impl SiteOptions {

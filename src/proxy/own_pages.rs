@@ -4,10 +4,11 @@
 //! |---|---|
 //! | `GET {prefix}/` | the page where visitors choose |
 //! | `GET {prefix}/consent` | the consent in force, as JSON |
-//! | `POST {prefix}/consent` | stores a choice: `{"purposes": ["analytics"]}`, or the page's form |
+//! | `POST {prefix}/consent` | stores a choice: `{"purposes": ["analytics"]}`, where `"of": ["analytics", "marketing"]` may say that others stay as they are; or the page's form |
 //! | `POST {prefix}/withdraw` | stores that nothing is granted, and erases |
 //! | `GET {prefix}/held` | what stands in the place of a frame that is held |
 //! | `GET {prefix}/guard-….js`, `…/rules-….js` | the guard that pages load, and its tables |
+//! | `GET {prefix}/bridge-….js`, `…/bridge.js` | the bridge that pages load; under the short name for sites that do it themselves |
 //! | `POST {prefix}/csp` | takes reports of what the policy that depends on consent stopped |
 //! | `{prefix}/blocked` | where redirects to denied trackers end |
 //! | `GET /.well-known/gpc.json` | that `Sec-GPC` is honoured (GPC, section 4) |
@@ -194,16 +195,17 @@ async fn page_response(session: &mut Session, page: String, policy: &'static str
     respond(session, response, Bytes::from(page)).await
 }
 
-/// The guard or its tables. Their names hold for their content only; under an old name comes what is in force, for now.
+/// The guard, its tables or the bridge. Their names hold for their content only; under an old name comes what is in force, for now.
 async fn script(session: &mut Session, context: &Context) -> Result<()> {
     let header = session.req_header();
     let path = String::from_utf8_lossy(target(header).0).into_owned();
     let prefix = &*context.snapshot.consent.prefix;
     let named = |name: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(name));
     let files = context.runtime().map(|runtime| &runtime.guard);
-    let file = files.and_then(|files| match (named("/guard-"), named("/rules-")) {
-        (true, _) => Some(&*files.guard),
-        (_, true) => Some(&files.rules),
+    let file = files.and_then(|files| match (named("/guard-"), named("/rules-"), named("/bridge")) {
+        (true, ..) => Some(&*files.guard),
+        (_, true, _) => Some(&files.rules),
+        (.., true) => Some(&*files.bridge),
         _ => None,
     });
     let Some(file) = file else { return problem(session, 404, NO_SUCH_PAGE).await };
@@ -212,6 +214,8 @@ async fn script(session: &mut Session, context: &Context) -> Result<()> {
     let mut response = own_response(200, Some("text/javascript; charset=utf-8"))?;
     if *file.path == *path {
         response.insert_header(CACHE_CONTROL, "public, max-age=31536000, immutable")?;
+    } else if named("/bridge.js") {
+        response.insert_header(CACHE_CONTROL, "public, max-age=300")?;
     }
     response.insert_header(VARY, "Accept-Encoding")?;
     // A sandboxed page is of no origin, and is guarded as well.
@@ -268,7 +272,7 @@ fn escape(text: &str) -> String {
 }
 
 async fn choose(session: &mut Session, context: &mut Context) -> Result<()> {
-    let Choice { purposes: named, all, return_to, .. } = match choice::read(session, MAX_CHOICE).await? {
+    let Choice { purposes: named, of, all, return_to, .. } = match choice::read(session, MAX_CHOICE).await? {
         Ok(choice) if choice.made => choice,
         Ok(_) => return problem(session, 400, "the form says nothing about `purposes` or `choice`").await,
         Err(Wrong { status, problem: text }) => return problem(session, status, text).await,
@@ -276,14 +280,17 @@ async fn choose(session: &mut Session, context: &mut Context) -> Result<()> {
     let registry = &context.snapshot.ruleset.purposes;
     let offered = context.site().map_or(PurposeSet::EMPTY, |site| site.options.purposes);
     let known = |name: &String| registry.get(name).filter(|purpose| offered.contains(*purpose));
-    if let Some(unknown) = named.iter().find(|name| known(name).is_none()) {
+    if let Some(unknown) = named.iter().chain(of.iter().flatten()).find(|name| known(name).is_none()) {
         let text = format!(
             "unknown purpose {unknown:?}; offered are: {}",
             registry.names(offered).collect::<Vec<_>>().join(", ")
         );
         return problem(session, 400, &text).await;
     }
-    let granted = if all { offered } else { named.iter().filter_map(known).collect() };
+    let granted: PurposeSet = if all { offered } else { named.iter().filter_map(known).collect() };
+    let decided = of.map_or(offered, |of| of.iter().filter_map(known).collect());
+    let in_force = context.decision.as_ref().map_or(PurposeSet::EMPTY, |decision| decision.consent.granted);
+    let granted = granted.union(in_force.without(decided));
     store(session, context, granted, return_to, None).await
 }
 

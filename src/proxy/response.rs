@@ -88,14 +88,14 @@ fn begin_page(session: &mut Session, response: &mut ResponseHeader, context: &Co
     let (Some(decision), Some(judge)) = (&context.decision, context.judge()) else { return Ok(()) };
     let authority = authority(session, &judge);
     let tags = match plan.treatment {
-        Some(Treatment::Rewrite) => guard_tags(response, context, &judge, &authority)?,
+        Some(Treatment::Rewrite) => own_tags(response, context, &judge, &authority)?,
         _ => String::new(),
     };
     let request = session.req_header();
     if request.method == Method::HEAD {
         return Ok(());
     }
-    let refuse = judge.site.options.on_unrewritable == Unrewritable::Refuse;
+    let refuse = judge.site.options.on_unrewritable == Unrewritable::Refuse && !judge.grants_everything();
     let content_type = response.headers.get(CONTENT_TYPE).map(|value| value.as_bytes());
     let Some(stream) = PageStream::new(plan, content_type, refuse) else {
         return Error::e_explain(ErrorType::InternalError, "no memory for a page");
@@ -125,22 +125,28 @@ fn authority(session: &Session, judge: &Judge<'_>) -> String {
     named.unwrap_or(judge.host.as_str()).to_owned()
 }
 
-/// The tags that load the guard; the policies of the response are made to admit it.
-fn guard_tags(response: &mut ResponseHeader, context: &Context, judge: &Judge<'_>, authority: &str) -> Result<String> {
+/// The tags that load the guard and the bridge, as far as the page needs them; the policies of the response are made to
+/// admit them.
+fn own_tags(response: &mut ResponseHeader, context: &Context, judge: &Judge<'_>, authority: &str) -> Result<String> {
     let (Some(decision), Some(runtime)) = (&context.decision, context.runtime()) else { return Ok(String::new()) };
     let files = &runtime.guard;
+    let (guarded, bridged) = (!judge.grants_everything(), judge.site.options.bridge);
+    let scripts = [(guarded, &files.rules), (guarded, &*files.guard), (bridged, &*files.bridge)];
+    let scripts: Vec<_> = scripts.iter().filter(|(needed, _)| *needed).map(|(_, file)| file.script()).collect();
     let own = OwnResources {
         secure: context.secure,
         authority,
-        scripts: &[files.rules.script(), files.guard.script()],
-        frame: &files.frame,
+        scripts: &scripts,
+        frame: guarded.then_some(&files.frame),
         choice: &files.choice,
     };
     let mut admission = guard_admission(&response.headers, &own);
     apply(response, std::mem::take(&mut admission.changes))?;
     let consent = (&judge.granted, decision.capped(judge.site));
     let held_apart = judge.site.options.csp.mode == CspMode::Enforce;
-    Ok(files.tags(&admission, &context.snapshot.ruleset.purposes, consent, held_apart))
+    let guard = || files.tags(&admission, &context.snapshot.ruleset.purposes, consent, held_apart);
+    let bridge = || files.bridge_tag(&admission);
+    Ok(guarded.then(guard).into_iter().chain(bridged.then(bridge)).collect())
 }
 
 pub(super) fn filter_trailers(trailers: &mut HeaderMap, context: &Context) {

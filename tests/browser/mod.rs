@@ -4,6 +4,8 @@
 //! [`visit`] opens them and says what has come of it.
 
 mod alone;
+mod banners;
+mod bridge;
 mod guard;
 mod mechanism;
 mod policies;

@@ -24,6 +24,31 @@ fn own_cookie(response: &Response) -> String {
 }
 
 #[test]
+fn a_choice_may_be_about_some_purposes_only() {
+    let origin = Origin::with_headers(&[]);
+    let app =
+        TestApp::start(&site(origin.address, "jurisdiction = \"opt-out\"\n[[site.purpose]]\nname = \"community\"\n"));
+    for (cookie, body, granted) in [
+        ("", r#"{"purposes":[],"of":["marketing"]}"#, "preferences.analytics.community"),
+        ("analytics", r#"{"purposes":["marketing"],"of":["marketing"]}"#, "analytics.marketing"),
+        (
+            "analytics.community",
+            r#"{"purposes":["preferences"],"of":["preferences","analytics"]}"#,
+            "preferences.community",
+        ),
+        ("analytics", r#"{"purposes":["preferences"],"of":[]}"#, "preferences.analytics"),
+        ("analytics", r#"{"purposes":["preferences"]}"#, "preferences"),
+    ] {
+        let cookie = if cookie.is_empty() { String::new() } else { consent(cookie) };
+        let response = post(&app, "/.consentry/consent", &[("Cookie", &cookie)], body);
+        let expected = format!("consentry=1~{granted}~");
+        assert!(own_cookie(&response).starts_with(&expected), "{body}: {} is not {expected}", own_cookie(&response));
+    }
+    let unknown = post(&app, "/.consentry/consent", &[], r#"{"purposes":[],"of":["marketting"]}"#);
+    assert_eq!(unknown.status, 400);
+}
+
+#[test]
 fn before_consent_nothing_after_it_what_was_granted_after_withdrawal_nothing_again() {
     let (origin, app) = shop("");
     assert_eq!(get(app.address, "/", &[]).sets(), ["PHPSESSID"]);

@@ -348,7 +348,7 @@ fn the_own_script_runs_under_every_policy_and_opens_no_door() {
             secure: false,
             authority: request.header("host").unwrap(),
             scripts: SCRIPTS,
-            frame: "/.consentry/held",
+            frame: Some("/.consentry/held"),
             choice: "/.consentry/consent",
         };
         let Admission { nonce, integrity, changes } = guard_admission(&headers, &own);

@@ -105,6 +105,59 @@ fn a_page_in_which_everything_is_granted_is_untouched() {
 }
 
 #[test]
+fn with_the_bridge_a_page_in_which_everything_is_granted_gets_its_tag_and_nothing_else() {
+    let odd = "<!DOCTYPE html><HTML><HEAD data-a='1'\t><title>x</title></HEAD ><body><img src=https://www.google-analytics.com/collect?v=1><script>x='https://connect.facebook.net/'</script></body>";
+    for (fields, before, integrity) in [
+        (&[HTML][..], odd, ""),
+        (&[HTML, ("Content-Security-Policy", "script-src 'nonce-n'")], odd, " nonce=\"n\""),
+        (&[HTML], "<p>a page without a head", ""),
+    ] {
+        let (origin, app) = serve_at("bridge = true", fields, before);
+        let page = get(app.address, "/", &[OPEN, ("Cookie", &everything())]);
+        let tag = page
+            .text()
+            .split_once("<script src=\"/.consentry/bridge-")
+            .unwrap()
+            .1
+            .split_once("</script>")
+            .unwrap()
+            .0
+            .to_owned();
+        let tag = format!("<script src=\"/.consentry/bridge-{tag}</script>");
+        assert!(tag.ends_with(&format!(".js\" async{integrity}></script>")), "{tag}");
+        assert_eq!(page.text().replacen(&tag, "", 1), before);
+        assert_eq!(page.header("cache-control"), Some("private"));
+        assert_eq!(page.header("content-security-policy"), fields.get(1).map(|(_, policy)| *policy));
+        assert_eq!(origin.last().header("accept-encoding"), None);
+        let script = get(app.address, tag.split('"').nth(1).unwrap(), &[]);
+        assert_eq!(script.header("cache-control"), Some("public, max-age=31536000, immutable"));
+        let short = get(app.address, "/.consentry/bridge.js", &[]);
+        assert_eq!((&short.body, short.header("cache-control")), (&script.body, Some("public, max-age=300")));
+        let some = get(app.address, "/", &[OPEN]).text();
+        assert!(some.find("/guard-").unwrap() < some.find("/bridge-").unwrap(), "{some}");
+    }
+}
+
+#[test]
+fn with_the_bridge_a_page_in_which_everything_is_granted_is_never_refused() {
+    let strict = "bridge = true\non_unrewritable = \"refuse\"";
+    for fields in [
+        &[HTML, ("Cache-Control", "no-transform")][..],
+        &[HTML, ("Content-Encoding", "gzip, br")],
+        &[("Content-Type", "text/html; charset=utf-16")],
+    ] {
+        let (_origin, app) = serve_at(strict, fields, PAGE);
+        let granted = get(app.address, "/", &[OPEN, ("Cookie", &everything())]);
+        assert_eq!((granted.status, granted.text()), (200, PAGE.to_owned()), "{fields:?}");
+        let denied = get(app.address, "/", &[OPEN]);
+        assert_ne!(denied.text(), PAGE, "{fields:?}");
+    }
+    let (_origin, app) = serve_at("bridge = true\nmode = \"observe\"", &[HTML, ("ETag", "\"abc\"")], PAGE);
+    let observed = get(app.address, "/", &[OPEN, ("Cookie", &everything())]);
+    assert_eq!((observed.text(), observed.header("etag")), (PAGE.to_owned(), Some("\"abc\"")));
+}
+
+#[test]
 fn tail_flushed_once_when_h2_origin_ends_with_empty_frame_or_trailers() {
     for trailers in [vec![], vec![("x-trailer", "1")]] {
         let origin = Http2Origin::start(vec![("content-type", "text/html")], trailers);

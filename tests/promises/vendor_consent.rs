@@ -266,9 +266,9 @@ fn validators_tell_refusals_apart() {
 #[test]
 fn the_guard_is_told_who_is_refused_and_what_they_have() {
     let ruleset = ruleset();
-    let guard = Arc::new(OwnFile::guard("/.consentry"));
+    let scripts = (Arc::new(OwnFile::guard("/.consentry")), Arc::new(OwnFile::bridge("/.consentry")));
     let names = ("/.consentry", "consentry");
-    let files = GuardFiles::new(guard, &ruleset.sites[0], catalog(), &ruleset.purposes, names);
+    let files = GuardFiles::new(scripts, &ruleset.sites[0], catalog(), &ruleset.purposes, names);
     let text = String::from_utf8(files.rules.text.to_vec()).unwrap();
     let json = text.strip_prefix("self.__consentry=").unwrap().trim_end().strip_suffix(';').unwrap();
     let tables: serde_json::Value = serde_json::from_str(json).unwrap();

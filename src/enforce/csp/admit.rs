@@ -17,9 +17,9 @@ pub struct OwnResources<'a> {
     /// What the browser calls this server: the `Host` field.
     pub authority: &'a str,
     pub scripts: &'a [OwnScript<'a>],
-    /// Path of the page in held frames.
-    pub frame: &'a str,
-    /// Path to which the own script sends a choice.
+    /// Path of the page in held frames. `None` where nothing is held and there is no guard.
+    pub frame: Option<&'a str>,
+    /// Path to which the own scripts send a choice.
     pub choice: &'a str,
 }
 
@@ -113,14 +113,14 @@ pub fn admit(policy: &[u8], own: &OwnResources<'_>, nonce: Option<&str>, integri
         let sources = script_sources(SourceList(directive.value), own, nonce, integrity);
         missing.push(Missing { narrow: "script-src", directive, sources });
     }
-    for (narrow, names, path) in [("frame-src", &FRAMES[..], own.frame), ("connect-src", &CONNECTIONS[..], own.choice)]
-    {
-        let Some(directive) = governing(policy, names) else { continue };
+    let frame = ("frame-src", &FRAMES[..], own.frame);
+    for (narrow, names, path) in [frame, ("connect-src", &CONNECTIONS[..], Some(own.choice))] {
+        let (Some(path), Some(directive)) = (path, governing(policy, names)) else { continue };
         let url = own.url(path);
         let source = url.source().filter(|_| !SourceList(directive.value).admits(url));
         missing.push(Missing { narrow, directive, sources: source.into_iter().collect() });
     }
-    if let Some(directive) = governing(policy, &["trusted-types"]) {
+    if let Some(directive) = governing(policy, &["trusted-types"]).filter(|_| own.frame.is_some()) {
         let list = SourceList(directive.value);
         let lacks = !list.has("*") && !list.lists(TRUSTED_TYPES_POLICY);
         let sources = lacks.then(|| TRUSTED_TYPES_POLICY.to_owned()).into_iter().collect();
@@ -216,7 +216,7 @@ mod tests {
             OwnScript { path: "/.consentry/rules-1.js", integrity: "sha256-R" },
             OwnScript { path: "/.consentry/guard-2.js", integrity: "sha256-G" },
         ],
-        frame: "/.consentry/held",
+        frame: Some("/.consentry/held"),
         choice: "/.consentry/consent",
     };
 

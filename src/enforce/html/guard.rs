@@ -19,6 +19,8 @@ use crate::policy::{Catalog, Grant, PurposeSet, Purposes, Site};
 
 const GUARD: &str = include_str!("guard.js");
 
+const BRIDGE: &str = include_str!("bridge.js");
+
 /// A script that the proxy itself serves.
 pub struct OwnFile {
     /// Names the content by its digest.
@@ -33,6 +35,11 @@ impl OwnFile {
     /// The guard; the same for all sites.
     pub fn guard(prefix: &str) -> Self {
         OwnFile::new(prefix, "guard", without_comments(GUARD).into_bytes())
+    }
+
+    /// The bridge to banners that only the page can see; the same for all sites.
+    pub fn bridge(prefix: &str) -> Self {
+        OwnFile::new(prefix, "bridge", without_comments(BRIDGE).replace("{{prefix}}", prefix).into_bytes())
     }
 
     fn new(prefix: &str, name: &str, text: Vec<u8>) -> Self {
@@ -71,6 +78,7 @@ fn compress(text: &[u8]) -> Vec<u8> {
 pub struct GuardFiles {
     pub guard: Arc<OwnFile>,
     pub rules: OwnFile,
+    pub bridge: Arc<OwnFile>,
     /// Path of the page in held frames.
     pub frame: Box<str>,
     /// Path to which the guard sends a choice.
@@ -78,9 +86,9 @@ pub struct GuardFiles {
 }
 
 impl GuardFiles {
-    /// The rules of `site` beside the `guard`. `cookie` is the name of the own one.
+    /// The rules of `site` beside the `guard` and the `bridge`. `cookie` is the name of the own one.
     pub fn new(
-        guard: Arc<OwnFile>,
+        (guard, bridge): (Arc<OwnFile>, Arc<OwnFile>),
         site: &Site,
         catalog: &Catalog,
         purposes: &Purposes,
@@ -89,10 +97,16 @@ impl GuardFiles {
         let rules = tables(site, catalog, purposes, prefix, cookie);
         GuardFiles {
             guard,
+            bridge,
             rules: OwnFile::new(prefix, "rules", rules.into_bytes()),
             frame: format!("{prefix}/held").into(),
             choice: format!("{prefix}/consent").into(),
         }
+    }
+
+    /// The tag that loads the bridge. It waits for banners, so no page waits for it.
+    pub fn bridge_tag(&self, admission: &Admission) -> String {
+        format!("<script src=\"{}\" async{}></script>", self.bridge.path, attributes(&self.bridge, admission))
     }
 
     /// The tags for a page of somebody who granted `granted`, where `capped` cannot be granted at all. `csp`: whether a
@@ -105,20 +119,25 @@ impl GuardFiles {
         // What a policy does not admit, and whoever was refused, stays out until the page is loaded anew.
         let reload = if csp || !refused.is_empty() { " data-reload" } else { "" };
         let names = |set: PurposeSet| purposes.names(set).collect::<Vec<_>>().join(" ");
-        let nonce = admission.nonce.as_ref().map_or(String::new(), |nonce| format!(" nonce=\"{nonce}\""));
-        let integrity = |file: &OwnFile| match admission.integrity {
-            true => format!(" integrity=\"{}\" crossorigin=\"anonymous\"", file.integrity),
-            false => String::new(),
-        };
         format!(
-            "<script src=\"{}\"{nonce}{}></script><script src=\"{}\" data-granted=\"{}\" data-capped=\"{}\"{refused}{reload}{nonce}{}></script>",
+            "<script src=\"{}\"{}></script><script src=\"{}\" data-granted=\"{}\" data-capped=\"{}\"{refused}{reload}{}></script>",
             self.rules.path,
-            integrity(&self.rules),
+            attributes(&self.rules, admission),
             self.guard.path,
             names(granted.purposes),
             names(capped),
-            integrity(&self.guard),
+            attributes(&self.guard, admission),
         )
+    }
+}
+
+/// What a tag needs for the page's policies to let its script run.
+fn attributes(file: &OwnFile, admission: &Admission) -> String {
+    let nonce = admission.nonce.as_ref().map_or(String::new(), |nonce| format!(" nonce=\"{nonce}\""));
+    if admission.integrity {
+        format!("{nonce} integrity=\"{}\" crossorigin=\"anonymous\"", file.integrity)
+    } else {
+        nonce
     }
 }
 
@@ -130,5 +149,11 @@ mod tests {
     fn the_guard_is_at_most_6_kib() {
         let size = compress(without_comments(GUARD).as_bytes()).len();
         assert!(size <= 6 << 10, "{size} bytes");
+    }
+
+    #[test]
+    fn the_bridge_is_at_most_1_kib() {
+        let size = OwnFile::bridge("/.consentry").gzip.len();
+        assert!(size <= 1 << 10, "{size} bytes");
     }
 }

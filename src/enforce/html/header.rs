@@ -78,7 +78,7 @@ impl PagePlan {
     }
 }
 
-/// How the response is to be taken. Without an allocation, if it is no page or everything is granted.
+/// How the response is to be taken. Without an allocation, if it is no page or nothing has to be done.
 pub fn page_plan(judge: &Judge<'_>, facts: &PageFacts<'_>) -> PagePlan {
     let Some(kind) = kind_of(facts.headers).filter(|kind| {
         // Only who opens a page looks at its beginning to find out what it is.
@@ -86,10 +86,12 @@ pub fn page_plan(judge: &Judge<'_>, facts: &PageFacts<'_>) -> PagePlan {
     }) else {
         return PagePlan::pass(false);
     };
-    if judge.grants_everything() {
+    if !judge.reads_pages() {
         return PagePlan::pass(judge.enforces() && is_storable(facts.headers));
     }
-    let skip = |outcome| PagePlan { skipped: Some(outcome), ..PagePlan::pass(judge.enforces()) };
+    // With everything granted it only lacks the bridge, and nothing is amiss.
+    let gated = !judge.grants_everything();
+    let skip = |outcome| PagePlan { skipped: Some(outcome).filter(|_| gated), ..PagePlan::pass(judge.enforces()) };
     let treatment = match judge.site.options.mode {
         Mode::Off => return PagePlan::pass(false),
         Mode::Observe => Treatment::Observe,
@@ -185,7 +187,7 @@ pub fn edit_page_request(judge: &Judge<'_>, headers: &HeaderMap, variant: &dyn F
     if !judge.enforces() || !may_be_page(headers) {
         return Vec::new();
     }
-    let gated = !judge.grants_everything();
+    let gated = judge.reads_pages();
     let mut changes = Vec::new();
     if let Some(tags) = headers.get(IF_NONE_MATCH) {
         let variant = gated.then(variant);

@@ -13,6 +13,8 @@ use crate::policy::{decode_form, query_pairs};
 pub(super) struct Choice {
     /// Names of purposes that are granted.
     pub purposes: Vec<String>,
+    /// Names of purposes that it is about. `None`: all.
+    pub of: Option<Vec<String>>,
     /// Everything that the site offers is granted.
     pub all: bool,
     /// Whether it says anything about purposes: silence is no choice.
@@ -32,6 +34,7 @@ pub(super) struct Wrong {
 #[serde(deny_unknown_fields)]
 struct Json {
     purposes: Vec<String>,
+    of: Option<Vec<String>>,
 }
 
 /// Reads the request's body, of at most `limit` bytes.
@@ -51,8 +54,8 @@ fn parse(content_type: &[u8], body: &[u8]) -> Result<Choice, Wrong> {
     if form && !body.trim_ascii_start().starts_with(b"{") {
         return Ok(parse_form(body));
     }
-    let Json { purposes } = serde_json::from_slice(body).map_err(|_| wrong)?;
-    Ok(Choice { purposes, made: true, ..Choice::default() })
+    let Json { purposes, of } = serde_json::from_slice(body).map_err(|_| wrong)?;
+    Ok(Choice { purposes, of, made: true, ..Choice::default() })
 }
 
 fn parse_form(body: &[u8]) -> Choice {
@@ -92,6 +95,8 @@ mod tests {
         assert!(form("purposes=analytics&choice=all").all);
         assert_eq!(form("choice=none&return=%2Fcart%3Fa%3D1").return_to.as_deref(), Some("/cart?a=1"));
         assert_eq!(parse(b"application/json", br#"{"purposes":["analytics"]}"#).unwrap().purposes, ["analytics"]);
+        let some = parse(b"", br#"{"of":["analytics"],"purposes":[]}"#).unwrap();
+        assert_eq!((some.purposes, some.of.unwrap()), (vec![], vec!["analytics".to_owned()]));
         let curl = parse(b"application/x-www-form-urlencoded", br#"{"purposes":["analytics"]}"#);
         assert_eq!(curl.unwrap().purposes, ["analytics"]);
         assert!(!form("return=/").made && form("choice=none").made);
