@@ -182,10 +182,8 @@ mod consent {
         let banner = CASES.iter().find(|(name, _)| *name == case).map_or("", |(_, cookies)| cookies);
         let cookies = format!("{OTHERS}{}", banner.trim_ascii_end());
         let mut request = headers(&[("accept", "*/*")]);
-        if let Ok(cookies) = cookies.parse() {
-            if case != "no_cookie" {
-                request.insert("cookie", cookies);
-            }
+        if let Some(value) = cookies.parse().ok().filter(|_| case != "no_cookie") {
+            request.insert("cookie", value);
         }
         let own = OwnCookie::new("consentry", None);
         let ruleset = ruleset();

@@ -30,8 +30,24 @@ impl<'a> CookiePair<'a> {
 /// All cookies of all `Cookie` fields, in order.
 pub fn cookie_pairs(headers: &HeaderMap) -> impl Iterator<Item = CookiePair<'_>> {
     let lines = headers.get_all(COOKIE).into_iter();
-    let segments = lines.flat_map(|line| line.as_bytes().split(|b| *b == b';'));
+    let segments = lines.flat_map(|line| Segments { rest: Some(line.as_bytes()) });
     segments.filter(|segment| !segment.trim_ascii().is_empty()).map(CookiePair::parse)
+}
+
+/// What stands between semicolons, found many bytes at a time.
+struct Segments<'a> {
+    rest: Option<&'a [u8]>,
+}
+
+impl<'a> Iterator for Segments<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.rest?;
+        let end = memchr::memchr(b';', rest);
+        self.rest = end.and_then(|end| rest.get(end + 1..));
+        Some(end.and_then(|end| rest.get(..end)).unwrap_or(rest))
+    }
 }
 
 /// Several `Cookie` fields as the one that they mean (RFC 9113, section 8.2.3). `None` if there are fewer than two.

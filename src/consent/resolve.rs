@@ -308,3 +308,79 @@ fn cap(consent: Consent, caps: PurposeSet, headers: &HeaderMap) -> Consent {
     }
     Consent { granted: consent.granted.without(caps).with(Purpose::NECESSARY), capped: true, ..consent }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::consent::signal::{MAX_COOKIES, MAX_VALUE};
+    use crate::policy::{OperatorRules, SiteOptions};
+
+    const NOW: u64 = 1_772_442_930;
+
+    /// Formats and what became of them.
+    #[derive(Default)]
+    struct Fates(Vec<(&'static str, Fate)>);
+
+    impl Observer for Fates {
+        fn is_thorough(&self) -> bool {
+            true
+        }
+
+        fn signal(&mut self, format: &'static str, _: &Signal<'_>, fate: Fate) {
+            self.0.push((format, fate));
+        }
+    }
+
+    /// What is granted by a `Cookie` line on a site that asks for consent, and the fates of all signals.
+    fn resolve(cookies: &str) -> (Consent, Vec<(&'static str, Fate)>) {
+        let options = SiteOptions { purposes: Purposes::BUILT_IN, validity: 10 * 86_400, ..SiteOptions::default() };
+        let (catalog, purposes) = (Catalog::default(), Purposes::default());
+        let site = Site::new(options, OperatorRules::default(), &catalog);
+        let (own, signals) =
+            (OwnCookie::new("consentry", None), SiteSignals::new(&[], &HashMap::new(), "consentry", &purposes));
+        let resolver = Resolver { site: &site, signals: &signals, own: &own, purposes: &purposes, catalog: &catalog };
+        let mut headers = HeaderMap::new();
+        headers.append("cookie", cookies.parse().unwrap());
+        let mut fates = Fates::default();
+        (resolver.resolve(&headers, None, NOW, &mut fates), fates.0)
+    }
+
+    #[test]
+    fn every_signal_is_told_with_its_fate() {
+        let onetrust = "OptanonConsent=groups=C0002:1; OptanonAlertBoxClosed=2026-03-02T09:15:30Z";
+        let fates = |cookies: &str| resolve(cookies).1;
+        for (cookies, expected) in [
+            (onetrust.to_owned(), Fate::Used),
+            (onetrust.replace("03-02", "02-02"), Fate::Expired),
+            (onetrust.replace("03-02", "03-03"), Fate::FromTheFuture),
+            ("OptanonConsent=groups=C0002:1".to_owned(), Fate::OnlyImplied),
+            ("OptanonConsent=groups=C0002:0".to_owned(), Fate::Used),
+            (onetrust.replace("C0002", "C0001"), Fate::Undecided),
+            ("OptanonConsent=groups".to_owned(), Fate::Problem(Problem::Malformed)),
+        ] {
+            assert_eq!(fates(&cookies), [("onetrust", expected)], "{cookies}");
+        }
+        let own = format!("consentry=1~~~{NOW}~r");
+        assert_eq!(fates(&format!("{own}; {onetrust}")), [("consentry", Fate::Used), ("onetrust", Fate::Overruled)]);
+        assert_eq!(fates("consentUUID=a"), [("sourcepoint", Fate::Opaque)]);
+        assert_eq!(fates("consentry=1"), [("consentry", Fate::Problem(Problem::Unsigned))]);
+    }
+
+    #[test]
+    fn what_is_too_long_or_too_much_says_nothing_whatever_the_format() {
+        for format in FORMATS {
+            for name in format.cookies {
+                let name = name.replace('*', "x");
+                let (consent, fates) = resolve(&format!("{name}={}", "1".repeat(MAX_VALUE + 1)));
+                assert_eq!(consent.granted, PurposeSet::NECESSARY, "{name}");
+                assert!(fates.contains(&(format.name, Fate::Problem(Problem::Oversized))), "{name}: {fates:?}");
+                let many: Vec<_> = (0..=MAX_COOKIES).map(|number| format!("{name}={number}")).collect();
+                let (consent, fates) = resolve(&many.join("; "));
+                assert_eq!(consent.granted, PurposeSet::NECESSARY, "{name}");
+                assert!(fates.contains(&(format.name, Fate::Problem(Problem::TooMany))), "{name}: {fates:?}");
+            }
+        }
+    }
+}

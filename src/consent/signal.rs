@@ -224,7 +224,7 @@ pub struct Format {
     pub listed_cookies: &'static [&'static str],
     /// What its ids mean, by the names of purposes, unless the site says otherwise.
     pub ids: &'static [(&'static str, &'static str)],
-    /// Reads the cookies. `None`: they are of something else that shares the name.
+    /// Reads the cookies, of which there is at least one. `None`: they are of something else that shares the name.
     pub read: for<'a> fn(&SignalInput<'a>, Choices<'_>) -> Option<Signal<'a>>,
 }
 

@@ -12,7 +12,7 @@ use super::pattern::Pattern;
 use super::purpose::Purpose;
 use super::requests::{RequestFacts, RequestIndex, RequestRule, RequestShape};
 use super::url::{Url, normal_path};
-use super::vendors::{TooManyVendors, VendorId};
+use super::vendors::{TooManyVendors, VendorId, VendorSet};
 use super::verdict::{Origin, Rule, RuleVendor};
 
 /// Who: an organisation's service that sets cookies or receives requests.
@@ -74,6 +74,9 @@ pub struct Catalog {
     known: HashMap<Box<str>, VendorId>,
     /// Pairs of number in the Global Vendor List and vendor, those of the fallbacks included, sorted.
     gvl: Vec<(u16, VendorId)>,
+    /// The numbers alone, and the vendors alone.
+    gvl_numbers: Vec<u16>,
+    gvl_set: VendorSet,
     cookies: NameIndex,
     cookie_rules: Vec<Rule>,
     /// Names and domains, by position of the rule.
@@ -189,6 +192,8 @@ impl CatalogBuilder {
         self.catalog.gvl.sort_unstable();
         self.catalog.gvl.dedup();
         Catalog {
+            gvl_numbers: self.catalog.gvl.iter().map(|(number, _)| *number).collect(),
+            gvl_set: self.catalog.gvl.iter().map(|(_, vendor)| *vendor).collect(),
             cookies: NameIndex::new(self.catalog.cookie_facts.iter().map(|(name, _)| name)),
             mentions: Mentions::new(self.catalog.host_facts.iter().map(|(_, fact)| &*fact.host)),
             snippets: Snippets::new(&self.snippets),

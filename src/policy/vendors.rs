@@ -54,16 +54,26 @@ impl VendorSet {
 
     #[must_use]
     pub fn with(mut self, vendor: VendorId) -> Self {
+        self.insert(vendor);
+        self
+    }
+
+    pub fn insert(&mut self, vendor: VendorId) {
         let (word, bit) = vendor.place();
         if let Some(word) = self.0.get_mut(word) {
             *word |= bit;
         }
-        self
     }
 
     #[must_use]
     pub fn union(mut self, other: &VendorSet) -> Self {
         self.0.iter_mut().zip(other.0).for_each(|(word, other)| *word |= other);
+        self
+    }
+
+    #[must_use]
+    pub fn without(mut self, other: &VendorSet) -> Self {
+        self.0.iter_mut().zip(other.0).for_each(|(word, other)| *word &= !other);
         self
     }
 

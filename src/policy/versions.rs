@@ -104,6 +104,11 @@ impl PolicyVersions {
         together(self.list.iter().filter(|version| version.effective > now))
     }
 
+    /// All vendors that some version adds.
+    pub fn vendors(&self) -> VendorSet {
+        together(self.list.iter()).1
+    }
+
     /// Whether `path` is served whatever was refused.
     pub fn is_always_served(&self, path: &[u8]) -> bool {
         let path = normal_path(path);

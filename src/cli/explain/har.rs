@@ -69,7 +69,7 @@ struct PostData {
 pub(super) fn session(text: &[u8], compiled: &Compiled, country: Option<Country>, now: u64) -> Result<String, String> {
     let archive: Archive = serde_json::from_slice(text).map_err(|error| format!("this is no HTTP archive: {error}"))?;
     let mut report = Report::default();
-    let mut page: Option<Host> = None;
+    let mut page: Option<Page> = None;
     for entry in &archive.log.entries {
         let request = entry.request(page.as_ref(), country, now);
         let third_party = request.host.is_some();
@@ -77,12 +77,18 @@ pub(super) fn session(text: &[u8], compiled: &Compiled, country: Option<Country>
             report.elsewhere += 1;
             continue;
         };
-        if !third_party {
-            page = host_of(&request.url);
+        if let Some(host) = host_of(&request.url).filter(|_| !third_party) {
+            page = Some(Page { host, headers: request.headers.clone() });
         }
         report.add(&request, &explanation.consent, &explanation.steps);
     }
     Ok(report.finish(archive.log.entries.len()))
+}
+
+/// Where the visitor is, and what was last sent to there: it says what third parties may do.
+struct Page {
+    host: Host,
+    headers: HeaderMap,
 }
 
 fn host_of(url: &str) -> Option<Host> {
@@ -90,8 +96,8 @@ fn host_of(url: &str) -> Option<Host> {
 }
 
 impl Entry {
-    /// What is explained. What a page of `page` fetched from another site is explained as part of that page.
-    fn request(&self, page: Option<&Host>, country: Option<Country>, now: u64) -> Request {
+    /// What is explained. What `page` fetched from another site is explained as a part of it.
+    fn request(&self, page: Option<&Page>, country: Option<Country>, now: u64) -> Request {
         let headers = self.headers();
         let field = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let referrer = field("referer").and_then(host_of);
@@ -101,6 +107,7 @@ impl Entry {
                 referrer.is_some_and(|from| host_of(&self.request.url).is_some_and(|to| to.as_str() != from.as_str()))
             }
         };
+        let page = page.filter(|_| cross_site);
         Request {
             url: without_fragment(&self.request.url).to_owned(),
             method: self.request.method.clone(),
@@ -108,9 +115,9 @@ impl Entry {
             kind: kind(&self.resource_type),
             set_cookies: self.set_cookies(),
             country,
-            host: page.copied().filter(|_| cross_site),
+            host: page.map(|page| page.host),
             time: unix_time(&self.started_date_time).unwrap_or(now),
-            headers,
+            headers: page.map_or(headers, |page| page.headers.clone()),
         }
     }
 

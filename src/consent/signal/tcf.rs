@@ -16,7 +16,7 @@ use crate::consent::cookies::CookiePair;
 use crate::consent::iab::VendorIds;
 use crate::consent::iab::gpp::GppString;
 use crate::consent::iab::tcf::{RestrictionKind, TcString};
-use crate::policy::{Catalog, Country, Jurisdiction, Purpose, PurposeSet, VendorId, VendorSet, decode_percent};
+use crate::policy::{Catalog, Country, Jurisdiction, Purpose, PurposeSet, VendorSet, decode_percent};
 
 pub(super) const FORMAT: Format = Format {
     name: "tcf",
@@ -52,9 +52,6 @@ pub(super) const IDS: &[(&str, &str)] = &[
 
 /// From 28 February 2026, strings have to say which vendors were disclosed.
 const DISCLOSURE_SINCE: u64 = 1_772_236_800;
-
-/// Vendors that are asked for at once.
-const CHUNK: usize = 64;
 
 fn read<'a>(input: &SignalInput<'a>, choices: Choices<'_>) -> Option<Signal<'a>> {
     read_from(input.cookies.iter(), input, choices)
@@ -174,37 +171,26 @@ fn purposes(string: &TcString<'_>, input: &SignalInput<'_>, choices: &mut Choice
 
 /// Vendors that the catalog knows by their number, and that the string does not let in.
 fn refused_vendors(string: &TcString<'_>, catalog: &Catalog) -> VendorSet {
-    let known = catalog.gvl_vendors();
-    let mut refused = outside(known, &string.vendor_consents());
+    let mut refused = catalog.gvl_set().without(&among(&string.vendor_consents(), catalog));
     if let Some(disclosed) = string.disclosed_vendors() {
-        refused = refused.union(&outside(known, &disclosed));
+        refused = refused.union(&catalog.gvl_set().without(&among(&disclosed, catalog)));
     }
-    for restriction in string.restrictions().filter(|restriction| restriction.kind == RestrictionKind::NotAllowed) {
-        for_each_in(known, &restriction.vendors, |vendor| refused = refused.with(vendor));
+    let forbids = [RestrictionKind::NotAllowed, RestrictionKind::Undefined];
+    for restriction in string.restrictions().filter(|restriction| forbids.contains(&restriction.kind)) {
+        refused = refused.union(&among(&restriction.vendors, catalog));
     }
     refused
 }
 
-/// Those of `known` that are not among `ids`.
-fn outside(known: &[(u16, VendorId)], ids: &VendorIds<'_>) -> VendorSet {
-    let mut inside = VendorSet::EMPTY;
-    for_each_in(known, ids, |vendor| inside = inside.with(vendor));
-    known.iter().map(|(_, vendor)| *vendor).filter(|vendor| !inside.contains(*vendor)).collect()
-}
-
-/// Calls `found` with those of `known`, which is sorted by number, that are among `ids`.
-fn for_each_in(known: &[(u16, VendorId)], ids: &VendorIds<'_>, mut found: impl FnMut(VendorId)) {
-    for chunk in known.chunks(CHUNK) {
-        let mut numbers = [0; CHUNK];
-        numbers.iter_mut().zip(chunk).for_each(|(to, (number, _))| *to = *number);
-        let mut rest = chunk.iter();
-        // Members come in the order asked, so that each is at or behind the one before.
-        ids.for_each_of(numbers.get(..chunk.len()).unwrap_or_default(), |number| {
-            if let Some((_, vendor)) = rest.find(|(known, _)| *known == number) {
-                found(*vendor);
-            }
-        });
-    }
+/// Those vendors of the catalog that are among `ids`.
+fn among(ids: &VendorIds<'_>, catalog: &Catalog) -> VendorSet {
+    let mut vendors = VendorSet::EMPTY;
+    ids.for_each_of(catalog.gvl_numbers(), |at| {
+        if let Some((_, vendor)) = catalog.gvl_vendors().get(at) {
+            vendors.insert(*vendor);
+        }
+    });
+    vendors
 }
 
 #[cfg(test)]
@@ -256,7 +242,10 @@ mod tests {
         reader(&FORMAT).check(&[
             (&cookie(core), "written after 28 February 2026 without the disclosed vendors"),
             // The same, last updated on 1 February 2026.
-            (&cookie(&format!("CQgcD4AQe8esA{}", &core[13..])), "+preferences +analytics +marketing @1769904000"),
+            (
+                &cookie(&format!("CQgcD4AQe8esA{}", core.split_at(13).1)),
+                "+preferences +analytics +marketing @1769904000",
+            ),
         ]);
     }
 

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use super::{Choices, CookieIndex, Format, Found, IdMap, Signal, SignalInput, Strength};
+use super::{Choices, CookieIndex, Format, Found, IdMap, MAX_VALUE, Signal, SignalInput, Strength};
 use crate::consent::OwnCookie;
 use crate::policy::{Catalog, Purpose, PurposeSet, Purposes, SiteOptions, VendorSet};
 
@@ -92,7 +92,8 @@ impl Reader {
             headers.append("cookie", value);
         }
         let found = Found::new(&headers, &self.index);
-        if found.formats == 0 || found.oversized != 0 || found.overflow {
+        // As the resolver does: a format is asked only if there is something that it may look at.
+        if found.of(1).iter().next().is_none() {
             return then(None);
         }
         let purposes = Purposes::default();
@@ -145,7 +146,7 @@ fn describe(signal: &Signal<'_>) -> String {
 }
 
 /// What every format must hold to, given a line that grants analytics and marketing, and one that refuses both: the same
-/// cookies twice mean the more restrictive, in either order; no damage to a value is a crash; what is cut off in the
+/// cookies twice mean the more restrictive, in either order; what is too long grants nothing; no damage to a value is a crash; what is cut off in the
 /// middle of a record that has an end (`whole`) grants nothing that the whole does not.
 pub(super) fn holds(reader: &Reader, granting: &str, refusing: &str, whole: bool) {
     let both: PurposeSet = [Purpose::ANALYTICS, Purpose::MARKETING].into_iter().collect();
@@ -154,6 +155,9 @@ pub(super) fn holds(reader: &Reader, granting: &str, refusing: &str, whole: bool
     for twice in [format!("{granting}; {refusing}"), format!("{refusing}; {granting}")] {
         assert!(reader.granted(twice.as_bytes()).intersection(both).is_empty(), "{}", reader.read(&twice));
     }
+    let oversized: Vec<_> = granting.split("; ").map(|cookie| format!("{cookie}{}", "0".repeat(MAX_VALUE))).collect();
+    let oversized = oversized.join("; ");
+    assert!(reader.granted(oversized.as_bytes()).is_empty(), "{}", reader.read(&oversized));
     let all = reader.granted(granting.as_bytes());
     if whole {
         for end in 0..granting.len() {

@@ -3,7 +3,7 @@
 use super::{Catalog, HostFact, Vendor};
 use crate::policy::pattern::Pattern;
 use crate::policy::purpose::Purpose;
-use crate::policy::vendors::VendorId;
+use crate::policy::vendors::{VendorId, VendorSet};
 use crate::policy::verdict::Rule;
 
 /// A fallback's facts come after the catalog's own, also those that an own one takes the place of: whoever looks for a
@@ -60,6 +60,16 @@ impl Catalog {
     /// vendor that entries give several numbers is there with each of them.
     pub fn gvl_vendors(&self) -> &[(u16, VendorId)] {
         &self.gvl
+    }
+
+    /// The numbers of [`Catalog::gvl_vendors`], in the same order.
+    pub fn gvl_numbers(&self) -> &[u16] {
+        &self.gvl_numbers
+    }
+
+    /// All vendors of [`Catalog::gvl_vendors`].
+    pub fn gvl_set(&self) -> &VendorSet {
+        &self.gvl_set
     }
 
     /// The vendor with the name that rules carry.

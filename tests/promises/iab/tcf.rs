@@ -76,7 +76,7 @@ fn answers_agree(ids: VendorIds<'_>) {
     let expected: Vec<_> =
         asked.iter().copied().filter(|id| told.iter().any(|(start, end)| (start..=end).contains(&id))).collect();
     let mut found = Vec::new();
-    ids.for_each_of(&asked, |id| found.push(id));
+    ids.for_each_of(&asked, |at| found.push(asked[at]));
     assert_eq!(found, expected);
     assert_eq!(asked.into_iter().filter(|id| ids.contains(*id)).collect::<Vec<_>>(), expected);
 }

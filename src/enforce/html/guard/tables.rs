@@ -73,7 +73,7 @@ struct CatalogTables {
 
 impl CatalogTables {
     fn new(site: &Site, catalog: &Catalog) -> Self {
-        let refusable = catalog.gvl_vendors().iter().map(|(_, vendor)| *vendor).collect();
+        let refusable = catalog.gvl_set().union(&site.options.versions.vendors());
         let mut tables = CatalogTables { refusable, ..CatalogTables::default() };
         for (host, path, rule) in catalog.host_facts() {
             tables.add_rule(Kind::Hosts, rule, &format!("{host}{}", path.map_or("", Pattern::as_str)));
