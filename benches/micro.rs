@@ -196,6 +196,24 @@ mod consent {
         });
         bencher.bench(|| resolver.map(|resolver| resolver.resolve(black_box(&request), None, 1_700_000_100, &mut ())));
     }
+
+    /// As much as a request may carry: 4,000 cookies that say nothing about consent, or as many that claim to.
+    #[divan::bench(args = ["others", "claims"])]
+    fn four_thousand_cookies(bencher: Bencher, kind: &str) {
+        let name = if kind == "others" { "cookie" } else { "OptanonConsent" };
+        let cookies: Vec<_> = (0..4000).map(|number| format!("{name}={number:05}")).collect();
+        let mut request = HeaderMap::new();
+        cookies.join("; ").parse().into_iter().for_each(|value| _ = request.insert("cookie", value));
+        let (own, ruleset) = (OwnCookie::new("consentry", None), ruleset());
+        let resolver = ruleset.sites.first().map(|site| Resolver {
+            site,
+            signals: signals(),
+            own: &own,
+            purposes: &ruleset.purposes,
+            catalog: &ruleset.catalog,
+        });
+        bencher.bench(|| resolver.map(|resolver| resolver.resolve(black_box(&request), None, 1_700_000_100, &mut ())));
+    }
 }
 
 /// Matching must not cost more when there are more patterns.
