@@ -4,12 +4,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::BAD_CONFIGURATION;
 use crate::app::{App, StartError};
 use crate::config::{self, Loaded};
+use crate::ledger::keys::{KeyRing, keep_apart};
+use crate::ledger::memory::keep_out_of_dumps;
 use crate::telemetry::{start_logging, watch_panics};
 
 #[derive(clap::Args)]
@@ -42,6 +45,7 @@ pub(super) fn start_with(
     config: config::Config,
     diagnostics: Vec<config::Diagnostic>,
 ) -> Result<App, ExitCode> {
+    prepare_keys(&config)?;
     let app = App::start(path, config, diagnostics, io::stdout());
     let app = app.map_err(|error| {
         eprintln!("consentry cannot start: {error}");
@@ -52,6 +56,21 @@ pub(super) fn start_with(
     })?;
     watch_panics(app.metrics.panics.clone());
     Ok(app)
+}
+
+/// With a ledger: makes the keys that are missing, refuses a key ring that others could read, and keeps the process
+/// out of core dumps.
+fn prepare_keys(config: &config::Config) -> Result<(), ExitCode> {
+    let Some(ledger) = &config.ledger else { return Ok(()) };
+    let ready = keep_out_of_dumps().map_err(|error| error.to_string()).and_then(|()| {
+        let ring =
+            keep_apart(&ledger.keys, &ledger.path).and_then(|()| KeyRing::open(&ledger.keys, &config.site_keys()));
+        ring.and_then(|mut ring| ring.rotate(Timestamp::now())).map_err(|error| error.to_string())
+    });
+    ready.map(drop).map_err(|error| {
+        eprintln!("consentry cannot start: {error}");
+        ExitCode::FAILURE
+    })
 }
 
 /// Serves until SIGTERM (with lame duck) or SIGINT (without); SIGHUP reloads; a second signal ends the waiting.
