@@ -58,19 +58,24 @@ pub(super) fn start_with(
     Ok(app)
 }
 
-/// With a ledger: makes the keys that are missing, refuses a key ring that others could read, and keeps the process
-/// out of core dumps.
+/// With a ledger: keeps the process out of core dumps, refuses a key ring that others could read, and makes the keys
+/// that are missing. A directory that cannot be written, as where another process makes the keys, is no reason not to
+/// serve: months without a key have no pseudonyms.
 fn prepare_keys(config: &config::Config) -> Result<(), ExitCode> {
     let Some(ledger) = &config.ledger else { return Ok(()) };
-    let ready = keep_out_of_dumps().map_err(|error| error.to_string()).and_then(|()| {
-        let ring =
-            keep_apart(&ledger.keys, &ledger.path).and_then(|()| KeyRing::open(&ledger.keys, &config.site_keys()));
-        ring.and_then(|mut ring| ring.rotate(Timestamp::now())).map_err(|error| error.to_string())
-    });
-    ready.map(drop).map_err(|error| {
+    let open = || {
+        keep_out_of_dumps().map_err(|error| error.to_string())?;
+        keep_apart(&ledger.keys, &ledger.path).map_err(|error| error.to_string())?;
+        KeyRing::open(&ledger.keys, &config.site_keys()).map_err(|error| error.to_string())
+    };
+    let mut ring = open().map_err(|error| {
         eprintln!("consentry cannot start: {error}");
         ExitCode::FAILURE
-    })
+    })?;
+    if let Err(error) = ring.rotate(Timestamp::now()) {
+        log::warn!("no key of the ledger can be made: {error}");
+    }
+    Ok(())
 }
 
 /// Serves until SIGTERM (with lame duck) or SIGINT (without); SIGHUP reloads; a second signal ends the waiting.

@@ -12,11 +12,6 @@ use crate::ledger::keys::keep_apart;
 /// The settings, with paths relative to `base`.
 pub(super) fn ledger(check: &mut Check<'_>, raw: Option<Spanned<raw::Ledger>>, base: &Path) -> Option<LedgerSettings> {
     let raw = raw?;
-    check.warning(
-        raw.span(),
-        "the ledger is not part of this version: no access to a share link is recorded",
-        "leave the section for later, or remove it",
-    );
     let span = raw.span();
     let raw = raw.into_inner();
     let (Some(path), Some(keys)) = (raw.path, raw.keys) else {
@@ -30,7 +25,14 @@ pub(super) fn ledger(check: &mut Check<'_>, raw: Option<Spanned<raw::Ledger>>, b
     let settings = LedgerSettings { path: base.join(path.get_ref()), keys: base.join(keys.get_ref()) };
     if let Err(error) = keep_apart(&settings.keys, &settings.path) {
         check.error(keys.span(), error.to_string(), "put the keys in a directory of their own, out of every backup");
-    } else if settings.path.parent().is_some_and(|home| settings.keys.starts_with(home)) {
+        return None;
+    }
+    check.warning(
+        span,
+        "the ledger is not part of this version: no access to a share link is recorded",
+        "leave the section for later, or remove it",
+    );
+    if settings.path.parent().is_some_and(|home| settings.keys.starts_with(home)) {
         check.warning(
             keys.span(),
             "the keys are below the directory that the ledger is in",

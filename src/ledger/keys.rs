@@ -329,6 +329,19 @@ impl KeyRing {
         Ok(event)
     }
 
+    /// Compares with the keys that the ledger says were destroyed: a restored copy of the whole directory knows
+    /// nothing of that.
+    ///
+    /// # Errors
+    /// [`KeyError::Restored`] for the first of `destroyed` that is here as if nothing had happened.
+    pub fn refuse_restored<'a>(&self, destroyed: impl IntoIterator<Item = &'a str>) -> Result<(), KeyError> {
+        let alive = |kid: &str| self.entries.iter().find(|key| *key.kid == *kid && key.state != KeyState::Destroyed);
+        match destroyed.into_iter().find_map(alive) {
+            Some(key) => Err(KeyError::Restored { path: self.directory.join(key.file_name()), kid: key.kid.clone() }),
+            None => Ok(()),
+        }
+    }
+
     /// One process at a time changes the directory.
     fn lock(&self) -> Result<File, KeyError> {
         let path = self.directory.join(".lock");

@@ -1,5 +1,6 @@
 //! `manifest.json`: which keys there are and were, without anything secret.
 
+use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
 
@@ -187,19 +188,16 @@ pub(super) fn read(directory: &Path) -> Result<Vec<KeyEntry>, KeyError> {
     if manifest.version != 1 {
         return Err(wrong(format!("version {} is not known", manifest.version)));
     }
-    for (index, entry) in manifest.keys.iter().enumerate() {
+    let (mut kids, mut places) = (HashSet::new(), HashSet::new());
+    for entry in &manifest.keys {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         // It becomes the name of a file.
         if entry.site.is_empty() || !entry.site.bytes().all(plain) {
-            return Err(wrong(format!("entry {} has an impossible site", index + 1)));
+            return Err(wrong(format!("the key `{}` has an impossible site", entry.kid)));
         }
         let dated = entry.epoch.is_some() == (entry.purpose == KeyPurpose::Visitor);
-        let twin = manifest.keys.iter().skip(index + 1).any(|other| {
-            other.kid == entry.kid
-                || (&other.site, other.purpose, other.epoch) == (&entry.site, entry.purpose, entry.epoch)
-        });
-        if twin || !dated {
-            return Err(wrong(format!("`{}` is there twice, or in the wrong place", entry.kid)));
+        if !dated || !kids.insert(&entry.kid) || !places.insert((&entry.site, entry.purpose, entry.epoch)) {
+            return Err(wrong(format!("the key `{}` is there twice, or in the wrong place", entry.kid)));
         }
     }
     Ok(manifest.keys)

@@ -142,6 +142,22 @@ fn what_was_destroyed_stays_so() {
 }
 
 #[test]
+fn a_restored_directory_is_found_out_by_the_ledger() {
+    let (directory, mut ring) = ring();
+    let keys = directory.path().join("keys");
+    let restored = ["manifest.json", "dam.visitor.2026-11.key"].map(|name| (name, fs::read(keys.join(name)).unwrap()));
+    let kid = kid(&ring, "dam", "2026-11");
+    ring.destroy(&kid, time(NOVEMBER), "custodian", "due").unwrap();
+    assert!(ring.refuse_restored([&*kid, "of-another-time"]).is_ok());
+    for (name, bytes) in restored {
+        fs::write(keys.join(name), bytes).unwrap();
+        fs::set_permissions(keys.join(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let error = open(&directory).unwrap().refuse_restored(["of-another-time", &*kid]);
+    assert!(matches!(error, Err(KeyError::Restored { kid: back, .. }) if back == kid));
+}
+
+#[test]
 fn a_key_left_without_its_entry_is_found_again() {
     let (directory, ring) = ring();
     let before = seen(&ring, "dam", NOVEMBER, "203.0.113.7");
@@ -173,7 +189,7 @@ fn rings_of_two_processes_agree() {
 fn what_others_could_read_or_swap_is_refused() {
     type Damage = fn(&Path);
     let chmod = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    let cases: [(Damage, &str); 10] = [
+    let cases: [(Damage, &str); 11] = [
         (|keys| fs::set_permissions(keys, fs::Permissions::from_mode(0o750)).unwrap(), "mode 0750"),
         (
             |keys| fs::set_permissions(keys.join("dam.link.key"), fs::Permissions::from_mode(0o440)).unwrap(),
@@ -205,12 +221,13 @@ fn what_others_could_read_or_swap_is_refused() {
             "is no file",
         ),
         (|keys| fs::rename(keys.join("dam.link.key"), keys.join("dam.object.key")).unwrap(), "holds another key"),
-        (|keys| rewrite(&keys.join("dam.link.key"), |text| text[..40].to_owned()), "check value does not fit"),
+        (|keys| rewrite(&keys.join("dam.link.key"), |text| text.split_at(40).0.to_owned()), "check value does not fit"),
         (|keys| rewrite(&keys.join("dam.link.key"), |text| text.replacen("-link-", "-knil-", 1)), "does not fit"),
         (
             |keys| rewrite(&keys.join("manifest.json"), |text| text.replacen("\"dam\"", "\"../dam\"", 1)),
             "impossible site",
         ),
+        (|keys| rewrite(&keys.join("manifest.json"), |text| text.replacen("\"link\"", "\"object\"", 1)), "there twice"),
     ];
     for (damage, said) in cases {
         let (directory, _) = ring();
