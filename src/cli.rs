@@ -5,6 +5,7 @@ mod demo;
 mod explain;
 mod health;
 mod inventory;
+mod keys;
 mod run;
 
 use std::io::{self, Read, Write};
@@ -39,6 +40,8 @@ enum Command {
     Health(health::Arguments),
     /// Show what pages contact, and propose what to allow.
     Inventory(inventory::Arguments),
+    /// Look after the keys of the ledger.
+    Keys(keys::Arguments),
 }
 
 /// Writes to standard output. Whoever reads it may have seen enough, which is no error.
@@ -68,5 +71,6 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Health(arguments) => health::health(&arguments),
         Command::Inventory(arguments) => inventory::inventory(&arguments),
+        Command::Keys(arguments) => keys::keys(&arguments),
     }
 }

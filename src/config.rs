@@ -12,6 +12,7 @@ mod csp;
 mod diagnostic;
 mod document;
 mod filter_lists;
+mod ledger;
 mod raw;
 mod rules;
 mod signals;
@@ -25,10 +26,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use jiff::tz::TimeZone;
 use ring::digest::{SHA256, digest};
 
 use crate::consent::{OwnCookie, SiteSignals};
 use crate::countries::Countries;
+use crate::ledger::keys::SiteKeys;
 use crate::policy::{Catalog, FilterList, OperatorRules, Purposes, Ruleset, Site, SiteOptions};
 
 pub use catalog::built_in as built_in_catalog;
@@ -49,6 +52,7 @@ pub struct Config {
     pub purposes: Purposes,
     pub catalog: Arc<Catalog>,
     pub filter_lists: Vec<Arc<FilterList>>,
+    pub ledger: Option<LedgerSettings>,
     /// SHA-256 of all files, in hexadecimal.
     pub hash: String,
     /// Every file it was read from.
@@ -121,6 +125,27 @@ pub struct SiteConfig {
     pub upstreams: Vec<UpstreamAddress>,
     /// PEM certificates that are trusted for `https` upstreams instead of the system's.
     pub ca: Option<Arc<[u8]>>,
+    /// Where its calendar months begin and end.
+    pub time_zone: TimeZone,
+    pub share_retention: ShareRetention,
+}
+
+/// Where the ledger of share links is. A change needs a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerSettings {
+    /// The database.
+    pub path: PathBuf,
+    /// The directory of the keys.
+    pub keys: PathBuf,
+}
+
+/// How long records of share links are kept, in calendar months of the site's time zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShareRetention {
+    /// None is removed sooner.
+    pub min_months: u32,
+    /// All are removed, and the month's key destroyed, after that.
+    pub max_months: u32,
 }
 
 /// The last of the three stages.
@@ -230,6 +255,16 @@ impl FileSet<'_> {
 }
 
 impl Config {
+    /// What the keys of each site depend on.
+    pub fn site_keys(&self) -> Vec<SiteKeys> {
+        let keys = |site: &SiteConfig| SiteKeys {
+            site: site.options.name.clone(),
+            time_zone: site.time_zone.clone(),
+            retention_max_months: site.share_retention.max_months,
+        };
+        self.sites.iter().map(keys).collect()
+    }
+
     /// The ruleset that decides by this configuration, and what remains for serving.
     pub fn compile(self) -> Compiled {
         let mut sites = Vec::with_capacity(self.sites.len());

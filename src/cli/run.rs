@@ -4,12 +4,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::BAD_CONFIGURATION;
 use crate::app::{App, StartError};
 use crate::config::{self, Loaded};
+use crate::ledger::keys::{KeyRing, keep_apart};
+use crate::ledger::memory::keep_out_of_dumps;
 use crate::telemetry::{start_logging, watch_panics};
 
 #[derive(clap::Args)]
@@ -42,6 +45,7 @@ pub(super) fn start_with(
     config: config::Config,
     diagnostics: Vec<config::Diagnostic>,
 ) -> Result<App, ExitCode> {
+    prepare_keys(&config)?;
     let app = App::start(path, config, diagnostics, io::stdout());
     let app = app.map_err(|error| {
         eprintln!("consentry cannot start: {error}");
@@ -52,6 +56,26 @@ pub(super) fn start_with(
     })?;
     watch_panics(app.metrics.panics.clone());
     Ok(app)
+}
+
+/// With a ledger: keeps the process out of core dumps, refuses a key ring that others could read, and makes the keys
+/// that are missing. A directory that cannot be written, as where another process makes the keys, is no reason not to
+/// serve: months without a key have no pseudonyms.
+fn prepare_keys(config: &config::Config) -> Result<(), ExitCode> {
+    let Some(ledger) = &config.ledger else { return Ok(()) };
+    let open = || {
+        keep_out_of_dumps().map_err(|error| error.to_string())?;
+        keep_apart(&ledger.keys, &ledger.path).map_err(|error| error.to_string())?;
+        KeyRing::open(&ledger.keys, &config.site_keys()).map_err(|error| error.to_string())
+    };
+    let mut ring = open().map_err(|error| {
+        eprintln!("consentry cannot start: {error}");
+        ExitCode::FAILURE
+    })?;
+    if let Err(error) = ring.rotate(Timestamp::now()) {
+        log::warn!("no key of the ledger can be made: {error}");
+    }
+    Ok(())
 }
 
 /// Serves until SIGTERM (with lame duck) or SIGINT (without); SIGHUP reloads; a second signal ends the waiting.

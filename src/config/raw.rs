@@ -113,6 +113,8 @@ pub(super) struct Site {
     pub csp_vendors: Option<Vec<Text>>,
     pub clear_site_data: bool,
     pub bridge: bool,
+    pub time_zone: Option<Text>,
+    pub retention: Retention,
 }
 
 #[derive(Default, Deserialize)]
@@ -200,7 +202,13 @@ pub(super) struct Share {
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[allow(dead_code)]
+pub(super) struct Retention {
+    pub share_months_min: Option<Spanned<u64>>,
+    pub share_months_max: Option<Spanned<u64>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct Ledger {
     pub path: Option<Text>,
     pub keys: Option<Text>,

@@ -16,7 +16,7 @@ use super::rules::{cookie_rules, share_link, storage_rules, tracker_rules};
 use super::signals::{by_country, record_names, signals};
 use super::versions::versions;
 use super::{Config, ConsentSettings, FileSet, Limits, Listen, Server, SiteConfig, UpstreamAddress, UpstreamScheme};
-use super::{catalog, filter_lists, raw};
+use super::{catalog, filter_lists, ledger, raw};
 use crate::policy::{
     Catalog, CookieLifetimes, Host, HostPattern, Jurisdiction, Mode, OperatorRules, Purpose, PurposeSet, Purposes,
     SiteOptions, UnknownCookies, Unrewritable,
@@ -45,13 +45,7 @@ pub(super) fn validate(
     };
     let mut check =
         Check { file, text, lines: LineIndex::new(text), diagnostics, purposes: &mut purposes, offered: None };
-    if let Some(ledger) = &raw.ledger {
-        check.warning(
-            ledger.span(),
-            "the ledger is not part of this version: no access to a share link is recorded",
-            "leave the section for later, or remove it",
-        );
-    }
+    let ledger = ledger::ledger(&mut check, raw.ledger, files.base);
     let listen = listen(&mut check, raw.listen);
     let server = server(&mut check, raw.server);
     let limits = limits(&mut check, raw.limits);
@@ -68,6 +62,7 @@ pub(super) fn validate(
         sites,
         catalog,
         filter_lists,
+        ledger,
         hash: files.hash(),
         files: files.paths(),
         purposes,
@@ -322,8 +317,10 @@ fn one_site(
     let storage = storage_rules(check, raw.storage);
     let (requests, hosts) = tracker_rules(check, raw.tracker, shared.consent);
     check.offered = None;
+    let time_zone = ledger::time_zone(check, raw.time_zone.as_ref());
+    let share_retention = ledger::share_retention(check, raw.retention);
     let rules = OperatorRules { cookies, storage, requests, hosts, filter_lists: Vec::new() };
-    Some(SiteConfig { options, rules, signals, upstreams, ca: ca.map(Into::into) })
+    Some(SiteConfig { options, rules, signals, upstreams, ca: ca.map(Into::into), time_zone, share_retention })
 }
 
 /// Names of attributes from which scripts take addresses.

@@ -91,6 +91,26 @@ fn each_mistake_has_its_message_and_place() {
         (&format!("{HEAD}{SITE}[[site.tracker]]\npath = \"/x\"\n"), &["the rule has no purpose"]),
         (&format!("{HEAD}{SITE}[[site.share]]\npath = \"/s/token\"\n"), &["`/s/token` is not a share link"]),
         (
+            &format!("{HEAD}{SITE}time_zone = \"Mars/Olympus\"\n"),
+            &["conf/c.toml:7:13: error: `Mars/Olympus` is not a time zone"],
+        ),
+        (
+            &format!("{HEAD}{SITE}[site.retention]\nshare_months_min = 12\nshare_months_max = 6\n"),
+            &["conf/c.toml:9:20: error: records cannot be kept 12 months at least and 6 at most"],
+        ),
+        (
+            &format!("{HEAD}{SITE}[site.retention]\nshare_months_max = 0\n"),
+            &["conf/c.toml:8:20: error: 0 is out of range"],
+        ),
+        (
+            &format!("{HEAD}{SITE}[ledger]\npath = \"l.sqlite\"\n"),
+            &["conf/c.toml:7:1: error: the ledger needs a database and a directory for keys"],
+        ),
+        (
+            &format!("{HEAD}{SITE}[ledger]\npath = \"l/l.sqlite\"\nkeys = \"l\"\n"),
+            &["are in one directory tree: whoever copies one would have both"],
+        ),
+        (
             &format!("{HEAD}{SITE}max_age_days = {{ necessary = 5 }}\n"),
             &["conf/c.toml:7:18: error: the life of necessary cookies cannot be capped"],
         ),
