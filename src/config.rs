@@ -14,6 +14,7 @@ mod document;
 mod filter_lists;
 mod raw;
 mod rules;
+mod share;
 mod signals;
 mod validate;
 mod versions;

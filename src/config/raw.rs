@@ -113,6 +113,7 @@ pub(super) struct Site {
     pub csp_vendors: Option<Vec<Text>>,
     pub clear_site_data: bool,
     pub bridge: bool,
+    pub forward_client_ip: Option<Text>,
 }
 
 #[derive(Default, Deserialize)]
@@ -193,9 +194,9 @@ pub(super) struct Tracker {
 pub(super) struct Share {
     pub path: Option<Text>,
     pub event: Option<Text>,
-    /// Read so that it is no unknown key; the ledger needs it, and is not there yet.
-    #[allow(dead_code)]
     pub session_cookies: Vec<Text>,
+    pub open_window_minutes: Option<Spanned<u64>>,
+    pub record: Option<Text>,
 }
 
 #[derive(Default, Deserialize)]
