@@ -80,7 +80,7 @@ impl ProxyHttp for Gateway {
         upstream: &mut RequestHeader,
         context: &mut Context,
     ) -> Result<()> {
-        upstream_request::filter(session, upstream, context)
+        upstream_request::filter(session, upstream, context, &self.server.trusted_proxies)
     }
 
     async fn request_body_filter(
