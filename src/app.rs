@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::admin::Admin;
 use crate::config::{Config, Diagnostic, Limits, Server};
+use crate::ledger::recording::Recording;
 use crate::metrics::Metrics;
 use crate::net::{BindError, Bound, Connections, UpstreamError, Workers, bind, serve_http};
 use crate::proxy::Gateway;
@@ -60,12 +61,14 @@ pub struct App {
 }
 
 impl App {
-    /// Starts serving the configuration that was read from `path`; the access log goes to `log`.
+    /// Starts serving the configuration that was read from `path`; the access log goes to `log`, and accesses to share
+    /// links to `recording`.
     pub fn start(
         path: &Path,
         config: Config,
         diagnostics: Vec<Diagnostic>,
         log: impl Write + Send + 'static,
+        recording: Option<Arc<Recording>>,
     ) -> Result<App, StartError> {
         let (server, limits) = (config.server.clone(), config.limits.clone());
         let bound = config.listen.traffic.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?;
@@ -74,7 +77,8 @@ impl App {
         let store = Arc::new(Store::new(path, config, diagnostics, metrics.clone())?);
         let access_log = AccessLog::start(log, metrics.access_log_dropped.clone())?;
         let connections = Arc::<Connections>::default();
-        let workers = start_workers(&bound, &server, &limits, &store, &metrics, &connections, &access_log.0)?;
+        let workers =
+            start_workers(&bound, &server, &limits, &store, &metrics, &connections, &access_log.0, recording.as_ref())?;
         let readiness = Readiness::default();
         let (traffic, admin_address) = (bound.iter().map(|bound| bound.address).collect::<Vec<_>>(), admin.address);
         let pages = Admin {
@@ -147,6 +151,7 @@ fn start_workers(
     metrics: &Arc<Metrics>,
     connections: &Arc<Connections>,
     access_log: &AccessLog,
+    recording: Option<&Arc<Recording>>,
 ) -> Result<Workers, StartError> {
     let listeners = bound.iter().map(|bound| bound.listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
     let count = server.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get));
@@ -164,6 +169,7 @@ fn start_workers(
         limits: limits.clone(),
         server: server.clone(),
         access_log: access_log.clone(),
+        recording: recording.cloned(),
     };
     let workers = Workers::start(count, &listeners, limits, connections.clone(), on_refused, || {
         let mut proxy: HttpProxy<Gateway> = http_proxy(&conf, gateway());

@@ -7,6 +7,7 @@ pub mod access;
 pub mod agent;
 pub mod pseudonym;
 pub mod record;
+pub mod recording;
 
 use async_trait::async_trait;
 

@@ -42,7 +42,7 @@ pub(super) fn start_with(
     config: config::Config,
     diagnostics: Vec<config::Diagnostic>,
 ) -> Result<App, ExitCode> {
-    let app = App::start(path, config, diagnostics, io::stdout());
+    let app = App::start(path, config, diagnostics, io::stdout(), None);
     let app = app.map_err(|error| {
         eprintln!("consentry cannot start: {error}");
         match error {

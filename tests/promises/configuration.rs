@@ -91,6 +91,13 @@ fn each_mistake_has_its_message_and_place() {
         (&format!("{HEAD}{SITE}[[site.tracker]]\npath = \"/x\"\n"), &["the rule has no purpose"]),
         (&format!("{HEAD}{SITE}[[site.share]]\npath = \"/s/token\"\n"), &["`/s/token` is not a share link"]),
         (
+            &format!(
+                "{HEAD}{SITE}[[site.share]]\npath = \"/s/{{token}}\"\nopen_window_minutes = 0\nrecord = \"later\"\n"
+            ),
+            &["0 is out of range", "`later` is not possible here"],
+        ),
+        (&format!("{HEAD}{SITE}forward_client_ip = \"some\"\n"), &["`some` is not possible here"]),
+        (
             &format!("{HEAD}{SITE}max_age_days = {{ necessary = 5 }}\n"),
             &["conf/c.toml:7:18: error: the life of necessary cookies cannot be capped"],
         ),
