@@ -3,23 +3,12 @@
 use std::net::IpAddr;
 
 /// The visitor's address, in its one spelling.
+#[allow(dead_code)]
 pub struct ClientAddress(IpAddr);
 
 impl ClientAddress {
     pub fn new(address: IpAddr) -> Self {
         ClientAddress(address.to_canonical())
-    }
-
-    /// The octets that a pseudonym is made of: of IPv6 the network of 64 bits, within which a visitor's device moves.
-    pub fn octets(&self) -> [u8; 9] {
-        let mut octets = [0; 9];
-        let (version, address): (u8, &[u8]) = match &self.0 {
-            IpAddr::V4(v4) => (4, &v4.octets()),
-            IpAddr::V6(v6) => (6, &v6.octets()),
-        };
-        let parts = std::iter::once(&version).chain(address);
-        octets.iter_mut().zip(parts).for_each(|(octet, part)| *octet = *part);
-        octets
     }
 }
 

@@ -1,5 +1,6 @@
 //! From an access that is decided to a record that is kept, or the word that it could not be.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -40,7 +41,7 @@ pub struct Recording {
 pub enum Identity {
     /// Signed in, by what the session cookie holds.
     Member(Vec<u8>),
-    Address(ClientAddress),
+    Address(IpAddr),
     Unknown,
 }
 
@@ -67,8 +68,8 @@ impl Recording {
                 nobody(self.accesses.visitor(&[b"m", &**session].concat()), Actor::Member, NoVisitor::Member)
             }
             Identity::Address(address) => {
-                let key = self.accesses.visitor(&address.octets());
-                match self.pseudonyms.visitor(site, at_ms, address) {
+                let key = self.network(*address);
+                match self.pseudonyms.visitor(site, at_ms, &ClientAddress::new(*address)) {
                     Some((epoch, pseudonym)) => Visitor {
                         key,
                         actor: Actor::Anonymous,
@@ -84,6 +85,14 @@ impl Recording {
                 let key = self.accesses.visitor(format!("stranger {stranger}").as_bytes());
                 nobody(key, Actor::Unknown, NoVisitor::Disabled)
             }
+        }
+    }
+
+    /// One visitor is one address, or one IPv6 network of 64 bits, within which a device moves: as pseudonyms have it.
+    fn network(&self, address: IpAddr) -> VisitorKey {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => self.accesses.visitor(&v4.octets()),
+            IpAddr::V6(v6) => self.accesses.visitor(&(v6.to_bits() >> 64).to_be_bytes()),
         }
     }
 

@@ -16,7 +16,6 @@ use crate::consent::cookie_pairs;
 use crate::ledger::NotRecorded;
 use crate::ledger::access::{AccessKey, Event, Part, RequestFacts, ResponseFacts, Ticket};
 use crate::ledger::agent::Agent;
-use crate::ledger::pseudonym::ClientAddress;
 use crate::ledger::record::{Erasable, NewRecord};
 use crate::ledger::recording::{Identity, Pressure, Recording};
 use crate::policy::{Durability, Host, PurposeSet, ShareLink, Url};
@@ -147,7 +146,7 @@ fn identity(gateway: &Gateway, session: &Session, share: &ShareLink) -> Identity
         return Identity::Member(cookie.value.to_vec());
     }
     let address = client(session, &gateway.server.trusted_proxies);
-    address.map_or(Identity::Unknown, |address| Identity::Address(ClientAddress::new(address)))
+    address.map_or(Identity::Unknown, Identity::Address)
 }
 
 /// The version of the policy in force.
