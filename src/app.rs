@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::admin::Admin;
 use crate::config::{Config, Diagnostic, Limits, Server};
+use crate::ledger::recording::Recording;
 use crate::metrics::Metrics;
 use crate::net::{BindError, Bound, Connections, UpstreamError, Workers, bind, serve_http};
 use crate::proxy::Gateway;
@@ -60,12 +61,14 @@ pub struct App {
 }
 
 impl App {
-    /// Starts serving the configuration that was read from `path`; the access log goes to `log`.
+    /// Starts serving the configuration that was read from `path`; the access log goes to `log`, and accesses to share
+    /// links to `recording`.
     pub fn start(
         path: &Path,
         config: Config,
         diagnostics: Vec<Diagnostic>,
         log: impl Write + Send + 'static,
+        recording: Option<Arc<Recording>>,
     ) -> Result<App, StartError> {
         let (server, limits) = (config.server.clone(), config.limits.clone());
         let bound = config.listen.traffic.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?;
@@ -74,7 +77,15 @@ impl App {
         let store = Arc::new(Store::new(path, config, diagnostics, metrics.clone())?);
         let access_log = AccessLog::start(log, metrics.access_log_dropped.clone())?;
         let connections = Arc::<Connections>::default();
-        let workers = start_workers(&bound, &server, &limits, &store, &metrics, &connections, &access_log.0)?;
+        let gateway = || Gateway {
+            store: store.clone(),
+            metrics: metrics.clone(),
+            limits: limits.clone(),
+            server: server.clone(),
+            access_log: access_log.0.clone(),
+            recording: recording.clone(),
+        };
+        let workers = start_workers(&bound, &server, &limits, &metrics, &connections, gateway)?;
         let readiness = Readiness::default();
         let (traffic, admin_address) = (bound.iter().map(|bound| bound.address).collect::<Vec<_>>(), admin.address);
         let pages = Admin {
@@ -143,10 +154,9 @@ fn start_workers(
     bound: &[Bound],
     server: &Server,
     limits: &Limits,
-    store: &Arc<Store>,
     metrics: &Arc<Metrics>,
     connections: &Arc<Connections>,
-    access_log: &AccessLog,
+    gateway: impl Fn() -> Gateway,
 ) -> Result<Workers, StartError> {
     let listeners = bound.iter().map(|bound| bound.listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
     let count = server.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get));
@@ -158,13 +168,6 @@ fn start_workers(
         max_retries: MAX_ATTEMPTS,
         ..ServerConf::default()
     });
-    let gateway = || Gateway {
-        store: store.clone(),
-        metrics: metrics.clone(),
-        limits: limits.clone(),
-        server: server.clone(),
-        access_log: access_log.clone(),
-    };
     let workers = Workers::start(count, &listeners, limits, connections.clone(), on_refused, || {
         let mut proxy: HttpProxy<Gateway> = http_proxy(&conf, gateway());
         let mut options = HttpServerOptions::default();

@@ -15,6 +15,7 @@ mod filter_lists;
 mod ledger;
 mod raw;
 mod rules;
+mod share;
 mod signals;
 mod validate;
 mod versions;

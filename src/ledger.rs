@@ -1,8 +1,45 @@
-//! The ledger of share links: who opened one, without keeping an address.
+//! The ledger of share links: who opened or downloaded what is shared, provably, without keeping an address.
 //!
-//! An address becomes a [`pseudonym`] under a key of [`keys`] that belongs to one site and one calendar month. While
-//! that key exists, whoever holds it can ask whether a given address was there; once it is destroyed, nobody can.
+//! An access becomes a record in here and only in here. What may hold a token or an address never leaves as text:
+//! both become keyed digests first: an address a [`pseudonym`] under a key of [`keys`] that belongs to one site and one
+//! calendar month. While that key exists, whoever holds it can ask whether a given address was there; once it is
+//! destroyed, nobody can.
 
+pub mod access;
+pub mod agent;
 pub mod keys;
 pub mod memory;
 pub mod pseudonym;
+pub mod record;
+pub mod recording;
+
+use async_trait::async_trait;
+
+use pseudonym::{ClientAddress, LinkDigest, ObjectDigest, Pseudonym};
+use record::NewRecord;
+
+/// Takes records.
+#[async_trait]
+pub trait Recorder: Send + Sync {
+    /// Returns the record's number once it is durable.
+    async fn record(&self, record: NewRecord) -> Result<u64, NotRecorded>;
+
+    /// Takes the record to be written soon.
+    fn try_record(&self, record: NewRecord) -> Result<(), NotRecorded>;
+}
+
+/// The record is not taken. The reason is for the recorder's own metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotRecorded;
+
+/// Makes keyed digests.
+pub trait Pseudonyms: Send + Sync {
+    /// The epoch and the visitor's pseudonym in it. `None`: there is no key for that time.
+    fn visitor(&self, site: &str, at_ms: u64, address: &ClientAddress) -> Option<(Box<str>, Pseudonym)>;
+
+    /// `None`: the site has no key for links.
+    fn link(&self, site: &str, token: &[u8]) -> Option<LinkDigest>;
+
+    /// `None`: the site has no key for objects.
+    fn object(&self, site: &str, path: &[u8]) -> Option<ObjectDigest>;
+}

@@ -17,6 +17,7 @@ mod purpose;
 mod requests;
 mod resource;
 mod ruleset;
+mod share;
 mod site;
 mod sources;
 mod url;
@@ -35,9 +36,9 @@ pub use purpose::{Purpose, PurposeSet, Purposes, TooManyPurposes};
 pub use requests::{QueryShape, RequestFacts, RequestRule, RequestShape};
 pub use resource::ResourceKind;
 pub use ruleset::Ruleset;
+pub use share::{Durability, ShareEvent, ShareLink, SharedObject};
 pub use site::{
-    CookieLifetimes, Jurisdiction, OperatorRules, ShareEvent, ShareLink, Site, SiteOptions, UnknownCookies,
-    Unrewritable,
+    CookieLifetimes, ForwardedAddress, Jurisdiction, OperatorRules, Site, SiteOptions, UnknownCookies, Unrewritable,
 };
 pub use sources::{CspHost, CspMode, CspOptions, SourceLists};
 pub use url::{Url, decode_form, decode_percent, normal_path, query_pairs, split_query};

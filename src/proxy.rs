@@ -14,6 +14,7 @@ mod page;
 mod request;
 mod request_body;
 mod response;
+mod share;
 mod tracker;
 mod upstream_peer;
 mod upstream_request;
@@ -30,6 +31,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
 
 use crate::config::{Limits, Server};
+use crate::ledger::recording::Recording;
 use crate::metrics::Metrics;
 use crate::reload::Store;
 use crate::telemetry::AccessLog;
@@ -43,6 +45,8 @@ pub struct Gateway {
     pub limits: Limits,
     pub server: Server,
     pub access_log: AccessLog,
+    /// `None`: no access is recorded.
+    pub recording: Option<Arc<Recording>>,
 }
 
 #[async_trait]
@@ -80,7 +84,7 @@ impl ProxyHttp for Gateway {
         upstream: &mut RequestHeader,
         context: &mut Context,
     ) -> Result<()> {
-        upstream_request::filter(session, upstream, context)
+        upstream_request::filter(session, upstream, context, &self.server.trusted_proxies)
     }
 
     async fn request_body_filter(
@@ -99,7 +103,8 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
-        response::filter(session, response, context)
+        response::filter(session, response, context)?;
+        share::before_served(self, session, response, context).await
     }
 
     async fn response_trailer_filter(
@@ -127,6 +132,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
+        share::finish(self, session, error, context);
         access_log::finish(self, session, error, context);
     }
 

@@ -54,6 +54,8 @@ mod response_cookies;
 mod response_headers;
 #[path = "promises/serving.rs"]
 mod serving;
+#[path = "promises/share_links.rs"]
+mod share_links;
 #[path = "promises/signals.rs"]
 mod signals;
 #[path = "promises/trackers.rs"]

@@ -46,7 +46,7 @@ pub(super) fn start_with(
     diagnostics: Vec<config::Diagnostic>,
 ) -> Result<App, ExitCode> {
     prepare_keys(&config)?;
-    let app = App::start(path, config, diagnostics, io::stdout());
+    let app = App::start(path, config, diagnostics, io::stdout(), None);
     let app = app.map_err(|error| {
         eprintln!("consentry cannot start: {error}");
         match error {

@@ -115,6 +115,7 @@ pub(super) struct Site {
     pub bridge: bool,
     pub time_zone: Option<Text>,
     pub retention: Retention,
+    pub forward_client_ip: Option<Text>,
 }
 
 #[derive(Default, Deserialize)]
@@ -195,9 +196,9 @@ pub(super) struct Tracker {
 pub(super) struct Share {
     pub path: Option<Text>,
     pub event: Option<Text>,
-    /// Read so that it is no unknown key; the ledger needs it, and is not there yet.
-    #[allow(dead_code)]
     pub session_cookies: Vec<Text>,
+    pub open_window_minutes: Option<Spanned<u64>>,
+    pub record: Option<Text>,
 }
 
 #[derive(Default, Deserialize)]

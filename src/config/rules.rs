@@ -1,4 +1,4 @@
-//! The rules of a site: cookies, trackers, share links.
+//! The rules of a site: cookies, trackers.
 
 use std::ops::Range;
 
@@ -6,31 +6,7 @@ use toml::Spanned;
 
 use super::check::{Check, Text};
 use super::{ConsentSettings, raw};
-use crate::policy::{
-    HostPattern, Mode, Origin, Pattern, Purpose, QueryShape, RequestShape, Rule, ShareEvent, ShareLink,
-};
-
-/// The share link that `share` describes.
-pub(super) fn share_link(check: &mut Check<'_>, share: &Spanned<raw::Share>) -> Option<ShareLink> {
-    let raw = share.get_ref();
-    let Some(path) = &raw.path else {
-        check.error(share.span(), "the share link has no path", "add `path = \"/s/{token}\"`");
-        return None;
-    };
-    let template = path.get_ref();
-    if !template.starts_with('/') || template.matches("{token}").count() != 1 || template.contains('*') {
-        check.error(
-            path.span(),
-            format!("`{template}` is not a share link"),
-            "write a path with exactly one `{token}`, such as `/s/{token}`",
-        );
-        return None;
-    }
-    let events = [("open", ShareEvent::Open), ("download", ShareEvent::Download)];
-    let event = check.choice(raw.event.as_ref(), &events).unwrap_or(ShareEvent::Open);
-    let pattern = Pattern::new(&template.replace("{token}", "*")).ok()?;
-    Some(ShareLink { template: template.as_str().into(), path: pattern, event })
-}
+use crate::policy::{HostPattern, Mode, Origin, Pattern, Purpose, QueryShape, RequestShape, Rule};
 
 fn rule(
     check: &mut Check<'_>,

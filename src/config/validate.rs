@@ -12,20 +12,24 @@ use super::check::{Check, Text};
 use super::consent::consent;
 use super::csp::csp;
 use super::diagnostic::{Diagnostic, LineIndex};
-use super::rules::{cookie_rules, share_link, storage_rules, tracker_rules};
+use super::rules::{cookie_rules, storage_rules, tracker_rules};
+use super::share::share_link;
 use super::signals::{by_country, record_names, signals};
 use super::versions::versions;
 use super::{Config, ConsentSettings, FileSet, Limits, Listen, Server, SiteConfig, UpstreamAddress, UpstreamScheme};
 use super::{catalog, filter_lists, ledger, raw};
 use crate::policy::{
-    Catalog, CookieLifetimes, Host, HostPattern, Jurisdiction, Mode, OperatorRules, Purpose, PurposeSet, Purposes,
-    SiteOptions, UnknownCookies, Unrewritable,
+    Catalog, CookieLifetimes, ForwardedAddress, Host, HostPattern, Jurisdiction, Mode, OperatorRules, Purpose,
+    PurposeSet, Purposes, SiteOptions, UnknownCookies, Unrewritable,
 };
 
 const DAY: u64 = 86_400;
 
 pub(super) const JURISDICTIONS: [(&str, Jurisdiction); 3] =
     [("opt-in", Jurisdiction::OptIn), ("opt-out", Jurisdiction::OptOut), ("notice", Jurisdiction::Notice)];
+
+const FORWARDED: [(&str, ForwardedAddress); 3] =
+    [("full", ForwardedAddress::Full), ("truncated", ForwardedAddress::Truncated), ("none", ForwardedAddress::None)];
 
 /// The configuration that `raw` means. What is wrong is reported, and the result then not to be used.
 pub(super) fn validate(
@@ -310,6 +314,7 @@ fn one_site(
         csp,
         clear_site_data: raw.clear_site_data,
         bridge: raw.bridge,
+        forward_client_ip: check.choice(raw.forward_client_ip.as_ref(), &FORWARDED).unwrap_or_default(),
     };
     let records = record_names(check, &raw.signal);
     let signals = signals(check, &raw.signals, raw.signal, &shared.consent.cookie.name);

@@ -13,6 +13,7 @@ use super::pattern::Pattern;
 use super::purpose::{Purpose, PurposeSet, Purposes};
 use super::requests::{RequestFacts, RequestIndex, RequestRule, RequestShape};
 use super::resource::ResourceKind;
+use super::share::{ShareLink, SharedObject};
 use super::sources::{CspOptions, SourceLists};
 use super::url::{Url, normal_path};
 use super::verdict::{Mode, Rule, Verdict};
@@ -52,21 +53,16 @@ pub enum Unrewritable {
     Refuse,
 }
 
-/// What kind of access a share link stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ShareEvent {
-    Open,
-    Download,
-}
-
-/// A path that holds a secret token.
-#[derive(Clone, Debug)]
-pub struct ShareLink {
-    /// As written, with `{token}`.
-    pub template: Box<str>,
-    /// The template with `*` for the token.
-    pub path: Pattern,
-    pub event: ShareEvent,
+/// How much of the visitor's address the upstream is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForwardedAddress {
+    /// All of it, and those of the proxies between.
+    #[default]
+    Full,
+    /// The network: the first 24 bits of IPv4, the first 48 of IPv6.
+    Truncated,
+    /// Nothing.
+    None,
 }
 
 /// Longest life, in seconds, of cookies per purpose.
@@ -119,6 +115,8 @@ pub struct SiteOptions {
     pub clear_site_data: bool,
     /// Whether pages load the script that hands on what is chosen in banners that no server can see.
     pub bridge: bool,
+    /// How much of the visitor's address the upstream is told.
+    pub forward_client_ip: ForwardedAddress,
 }
 
 impl SiteOptions {
@@ -298,14 +296,19 @@ impl Site {
         }
     }
 
-    /// The share link that `path` is, if it is one.
+    /// The share link whose token `path` may hold, so that it is not to be shown.
     pub fn share(&self, path: &[u8]) -> Option<&ShareLink> {
         let shares = &self.options.shares;
         if shares.is_empty() {
             return None;
         }
         let path = normal_path(path);
-        shares.iter().find(|share| share.path.matches(&path))
+        shares.iter().find(|share| share.path.matches_ignoring_case(&path))
+    }
+
+    /// What of a share link is asked for at `path` with `query`; of several, the one written first.
+    pub fn shared_object(&self, path: &[u8], query: &[u8]) -> Option<SharedObject<'_>> {
+        self.options.shares.iter().find_map(|share| share.find(path, query))
     }
 }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use prometheus::IntGauge;
 
 use super::Gateway;
+use super::share::Access;
 use crate::consent::Consent;
 use crate::enforce::html::Outcome;
 use crate::enforce::{Judge, RequestEdits, Tally};
@@ -42,6 +43,8 @@ pub struct Context {
     pub is_tunnel: bool,
     /// Why the proxy itself answered; a word from a closed set.
     pub answered: Option<&'static str>,
+    /// The recorded access that this request belongs to.
+    pub(super) access: Option<Access>,
     _in_flight: InFlight,
 }
 
@@ -82,6 +85,7 @@ impl Context {
             connect_attempts: 0,
             is_tunnel: false,
             answered: None,
+            access: None,
             _in_flight: InFlight::enter(&gateway.metrics.requests_in_flight),
         }
     }

@@ -1,7 +1,7 @@
 //! Who the visitor is, as far as it is to be told to the upstream, and whose word about that is believed.
 
 use std::fmt::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use http::header::{AsHeaderName, FORWARDED, HOST};
 use http::{HeaderMap, HeaderName};
@@ -10,11 +10,25 @@ use pingora::Result;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
+use crate::policy::ForwardedAddress;
+
 // As text, since pingora would copy the name of a `HeaderName` that it does not know for each field that is set.
 const FOR: &str = "x-forwarded-for";
 const PROTO: &str = "x-forwarded-proto";
 const FORWARDED_HOST: &str = "x-forwarded-host";
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+/// Further fields in use for the address alone.
+const ADDRESSES: [&str; 9] = [
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-original-forwarded-for",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "fastly-client-ip",
+    "x-envoy-external-address",
+];
 
 fn peer(session: &Session) -> Option<IpAddr> {
     session.client_addr()?.as_inet().map(|address| address.ip().to_canonical())
@@ -49,15 +63,32 @@ pub(super) fn is_secure(header: &RequestHeader, trusted: bool) -> bool {
 }
 
 /// Sets the forwarded fields: a trusted peer's are kept and continued, anybody else's replaced, since anybody can write
-/// them (RFC 7239, section 8.1).
-pub(super) fn set(session: &Session, upstream: &mut RequestHeader, trusted: bool) -> Result<()> {
-    let Some(peer) = peer(session) else { return Ok(()) };
-    let mut addresses = if trusted { joined(&upstream.headers, FOR) } else { String::new() };
-    let separator = if addresses.is_empty() { "" } else { ", " };
-    // Writing to a string does not fail.
-    _ = write!(addresses, "{separator}{peer}");
+/// them (RFC 7239, section 8.1). Of addresses, they tell what `told` says.
+pub(super) fn set(
+    session: &Session,
+    upstream: &mut RequestHeader,
+    trusted: bool,
+    told: ForwardedAddress,
+    networks: &[IpNet],
+) -> Result<()> {
+    set_origin(upstream, trusted)?;
+    match told {
+        ForwardedAddress::Full => set_addresses(session, upstream, trusted),
+        ForwardedAddress::Truncated => {
+            remove_addresses(upstream);
+            let network = client(session, networks).map(network);
+            network.map_or(Ok(()), |network| upstream.insert_header(FOR, network.to_string()))
+        }
+        ForwardedAddress::None => {
+            remove_addresses(upstream);
+            Ok(())
+        }
+    }
+}
+
+/// How the visitor came, and what host they addressed.
+fn set_origin(upstream: &mut RequestHeader, trusted: bool) -> Result<()> {
     // Setting a field takes the place of all that have its name.
-    upstream.insert_header(FOR, addresses)?;
     if !trusted || !upstream.headers.contains_key(PROTO) {
         upstream.insert_header(PROTO, "http")?;
     }
@@ -70,6 +101,17 @@ pub(super) fn set(session: &Session, upstream: &mut RequestHeader, trusted: bool
             None => _ = upstream.remove_header(FORWARDED_HOST),
         }
     }
+    Ok(())
+}
+
+/// The whole way that the request took, the peer last.
+fn set_addresses(session: &Session, upstream: &mut RequestHeader, trusted: bool) -> Result<()> {
+    let Some(peer) = peer(session) else { return Ok(()) };
+    let mut addresses = if trusted { joined(&upstream.headers, FOR) } else { String::new() };
+    let separator = if addresses.is_empty() { "" } else { ", " };
+    // Writing to a string does not fail.
+    _ = write!(addresses, "{separator}{peer}");
+    upstream.insert_header(FOR, addresses)?;
     if !trusted {
         upstream.remove_header(&REAL_IP);
         upstream.remove_header(&FORWARDED);
@@ -81,7 +123,52 @@ pub(super) fn set(session: &Session, upstream: &mut RequestHeader, trusted: bool
     Ok(())
 }
 
+/// Removes the fields by which proxies and content delivery networks tell a visitor's address, so that none is told by
+/// another name.
+fn remove_addresses(upstream: &mut RequestHeader) {
+    upstream.remove_header(FOR);
+    upstream.remove_header(&FORWARDED);
+    for name in ADDRESSES {
+        upstream.remove_header(name);
+    }
+}
+
+/// The network that `address` belongs to, as its first address: 24 bits of IPv4, 48 of IPv6.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => Ipv4Addr::from_bits(v4.to_bits() & (!0 << 8)).into(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (!0 << 80)).into(),
+    }
+}
+
 fn joined(headers: &HeaderMap, name: impl AsHeaderName) -> String {
     let values: Vec<_> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
     values.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_tells_no_single_address() {
+        for (address, expected) in [
+            ("203.0.113.77", "203.0.113.0"),
+            ("::ffff:203.0.113.77", "203.0.113.0"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1::"),
+            ("255.255.255.255", "255.255.255.0"),
+        ] {
+            assert_eq!(network(address.parse().unwrap()).to_string(), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn no_field_keeps_an_address() {
+        let mut header = RequestHeader::build("GET", b"/", None).unwrap();
+        for name in ADDRESSES.into_iter().chain([FOR, "forwarded", "accept"]) {
+            header.append_header(name, "203.0.113.77").unwrap();
+        }
+        remove_addresses(&mut header);
+        assert_eq!(header.headers.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["accept"]);
+    }
 }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::HeaderValue;
+use ipnet::IpNet;
 use pingora::Result;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
@@ -19,8 +20,14 @@ use crate::policy::PurposeSet;
 const COOKIE: &str = "Cookie";
 const REFERER: &str = "Referer";
 
-pub(super) fn filter(session: &Session, upstream: &mut RequestHeader, context: &Context) -> Result<()> {
-    forwarded::set(session, upstream, context.trusted_peer)?;
+pub(super) fn filter(
+    session: &Session,
+    upstream: &mut RequestHeader,
+    context: &Context,
+    networks: &[IpNet],
+) -> Result<()> {
+    let told = context.site().map(|site| site.options.forward_client_ip).unwrap_or_default();
+    forwarded::set(session, upstream, context.trusted_peer, told, networks)?;
     let consent_header = &context.snapshot.consent.header;
     let Some(judge) = context.judge() else {
         upstream.remove_header(consent_header);

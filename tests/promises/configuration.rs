@@ -111,6 +111,13 @@ fn each_mistake_has_its_message_and_place() {
             &["are in one directory tree: whoever copies one would have both"],
         ),
         (
+            &format!(
+                "{HEAD}{SITE}[[site.share]]\npath = \"/s/{{token}}\"\nopen_window_minutes = 0\nrecord = \"later\"\n"
+            ),
+            &["0 is out of range", "`later` is not possible here"],
+        ),
+        (&format!("{HEAD}{SITE}forward_client_ip = \"some\"\n"), &["`some` is not possible here"]),
+        (
             &format!("{HEAD}{SITE}max_age_days = {{ necessary = 5 }}\n"),
             &["conf/c.toml:7:18: error: the life of necessary cookies cannot be capped"],
         ),

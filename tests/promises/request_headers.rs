@@ -67,6 +67,28 @@ fn forwarded_fields_are_right() {
 }
 
 #[test]
+fn the_upstream_is_told_no_more_of_the_address_than_the_site_says() {
+    let trusted = "[server]\nlame_duck_seconds = 0\ntrusted_proxies = [\"127.0.0.0/8\"]";
+    for (setting, visitor, expected) in [
+        ("full", "203.0.113.77", "203.0.113.77, 127.0.0.1"),
+        ("truncated", "203.0.113.77", "203.0.113.0"),
+        ("truncated", "6.6.6.6, 2001:db8:1:2::3", "2001:db8:1::"),
+        ("none", "203.0.113.77", ""),
+    ] {
+        let origin = Origin::with_headers(&[]);
+        let app = TestApp::start_with(trusted, &site(origin.address, &format!("forward_client_ip = \"{setting}\"")));
+        let forwarded = [("X-Real-IP", visitor), ("Forwarded", "for=203.0.113.77"), ("CF-Connecting-IP", visitor)];
+        get(app.address, "/", &[&forwarded[..], &[("X-Forwarded-For", visitor)]].concat());
+        let request = origin.last();
+        assert_eq!(request.all("x-forwarded-for").join("|"), expected, "{setting}");
+        assert_eq!(request.header("x-forwarded-proto"), Some("http"));
+        for (name, _) in forwarded {
+            assert_eq!(request.header(name).is_some(), setting == "full", "{setting} {name}");
+        }
+    }
+}
+
+#[test]
 fn advertising_fields_are_not_passed_on() {
     let fields = [("Sec-Browsing-Topics", "(1);v=chrome.1"), ("Attribution-Reporting-Eligible", "event-source")];
     let refused = received("/", &fields, "");

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use consentry::app::App;
 use consentry::config;
+use consentry::ledger::recording::Recording;
 use tempfile::TempDir;
 
 use super::client::get;
@@ -70,11 +71,16 @@ impl TestApp {
 
     /// Starts with a configuration that is written already.
     pub fn start_file(directory: TempDir, path: PathBuf) -> Self {
+        Self::start_recording(directory, path, None)
+    }
+
+    /// The same, with the accesses to share links going to `recording`.
+    pub fn start_recording(directory: TempDir, path: PathBuf, recording: Option<Arc<Recording>>) -> Self {
         let loaded = config::load(&path);
         let problems: Vec<_> = loaded.diagnostics.iter().map(ToString::to_string).collect();
         let config = loaded.config.unwrap_or_else(|| panic!("the configuration is not valid: {problems:#?}"));
         let log = SharedLog::default();
-        let app = App::start(&path, config, loaded.diagnostics, log.clone()).unwrap();
+        let app = App::start(&path, config, loaded.diagnostics, log.clone(), recording).unwrap();
         let app = TestApp { address: app.traffic[0], admin: app.admin, directory, config: path, log, app: Some(app) };
         super::eventually("the proxy is ready", || get(app.admin, "/readyz", &[]).status == 200);
         app

@@ -1,0 +1,170 @@
+//! From an access that is decided to a record that is kept, or the word that it could not be.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::json;
+
+use super::access::{AccessKey, AccessTracker, Completion, Decision, Ticket, VisitorKey};
+use super::agent::AgentClass;
+use super::pseudonym::ClientAddress;
+use super::record::{Actor, Erasable, NewRecord, NoVisitor};
+use super::{NotRecorded, Pseudonyms, Recorder};
+use crate::policy::Durability;
+
+/// What becomes of a response whose access cannot be recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pressure {
+    /// It is not served.
+    #[default]
+    Refuse,
+    /// It is served, and the loss counted.
+    Drop,
+}
+
+/// All that recording needs. Shared by all workers.
+pub struct Recording {
+    pub recorder: Arc<dyn Recorder>,
+    pub pseudonyms: Arc<dyn Pseudonyms>,
+    pub accesses: AccessTracker,
+    pub pressure: Pressure,
+    /// Unix time in milliseconds.
+    pub clock: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// Records that were not taken.
+    pub lost: AtomicU64,
+    /// Visitors of whom nothing is known, so that each stands alone.
+    pub strangers: AtomicU64,
+}
+
+/// Who asks, as far as it is known before any digest.
+pub enum Identity {
+    /// Signed in, by what the session cookie holds.
+    Member(Vec<u8>),
+    Address(IpAddr),
+    Unknown,
+}
+
+/// What of the visitor goes into a record.
+pub struct Visitor {
+    pub key: VisitorKey,
+    pub actor: Actor,
+    pub no_visitor: Option<NoVisitor>,
+    pub epoch: Option<Box<str>>,
+    pub pseudonym: Option<super::pseudonym::Pseudonym>,
+}
+
+impl Recording {
+    /// Unix time in milliseconds.
+    pub fn now(&self) -> u64 {
+        (self.clock)()
+    }
+
+    /// Makes a visitor of `identity` at `site`. A member has no pseudonym.
+    pub fn visitor(&self, site: &str, at_ms: u64, identity: &Identity) -> Visitor {
+        let nobody = |key, actor, why| Visitor { key, actor, no_visitor: Some(why), epoch: None, pseudonym: None };
+        match identity {
+            Identity::Member(session) => {
+                nobody(self.accesses.visitor(&[b"m", &**session].concat()), Actor::Member, NoVisitor::Member)
+            }
+            Identity::Address(address) => {
+                let key = self.network(*address);
+                match self.pseudonyms.visitor(site, at_ms, &ClientAddress::new(*address)) {
+                    Some((epoch, pseudonym)) => Visitor {
+                        key,
+                        actor: Actor::Anonymous,
+                        no_visitor: None,
+                        epoch: Some(epoch),
+                        pseudonym: Some(pseudonym),
+                    },
+                    None => nobody(key, Actor::Anonymous, NoVisitor::NoKey),
+                }
+            }
+            Identity::Unknown => {
+                let stranger = self.strangers.fetch_add(1, Ordering::Relaxed);
+                let key = self.accesses.visitor(format!("stranger {stranger}").as_bytes());
+                nobody(key, Actor::Unknown, NoVisitor::Disabled)
+            }
+        }
+    }
+
+    /// One visitor is one address, or one IPv6 network of 64 bits, within which a device moves: as pseudonyms have it.
+    fn network(&self, address: IpAddr) -> VisitorKey {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => self.accesses.visitor(&v4.octets()),
+            IpAddr::V6(v6) => self.accesses.visitor(&(v6.to_bits() >> 64).to_be_bytes()),
+        }
+    }
+
+    /// Returns once the access that `key` is has been recorded, by this request or one before.
+    pub async fn admit(
+        &self,
+        key: &AccessKey,
+        window_ms: u64,
+        durability: Durability,
+        record: NewRecord,
+    ) -> Result<Ticket, NotRecorded> {
+        loop {
+            let mut ticket = match self.accesses.decide(key.clone(), window_ms, record.at_ms) {
+                Decision::Known(ticket) => return Ok(ticket),
+                Decision::Record(ticket) => ticket,
+                Decision::Wait(mut other) => {
+                    // It ends with an error, when what is waited for is gone.
+                    _ = other.changed().await;
+                    continue;
+                }
+            };
+            let number = match durability {
+                Durability::RecordedBeforeServed => Some(self.recorder.record(record).await?),
+                Durability::Async => {
+                    self.recorder.try_record(record)?;
+                    None
+                }
+            };
+            ticket.recorded(number);
+            return Ok(ticket);
+        }
+    }
+
+    /// As [`Recording::admit`] for a response that is out already.
+    pub fn admit_now(&self, key: AccessKey, window_ms: u64, record: NewRecord) -> Result<(), NotRecorded> {
+        if let Decision::Record(mut ticket) = self.accesses.decide(key, window_ms, record.at_ms) {
+            self.recorder.try_record(record)?;
+            ticket.recorded(None);
+        }
+        Ok(())
+    }
+
+    /// Records the end of a download.
+    pub fn complete(&self, completion: Completion) {
+        let at_ms = self.now();
+        let AccessKey { site, link, object, event, .. } = completion.key;
+        let record = NewRecord {
+            at_ms,
+            site: (&*site).into(),
+            event: event.into(),
+            link: Some(link),
+            rule: None,
+            actor: Actor::Unknown,
+            agent: AgentClass::Unknown,
+            no_visitor: None,
+            epoch: None,
+            status: None,
+            bytes: completion.bytes,
+            complete: completion.complete,
+            duration_ms: u32::try_from(completion.duration_ms).unwrap_or(u32::MAX),
+            policy: None,
+            purposes: 0,
+            detail: Some(json!({ "of": completion.of })),
+            erasable: Erasable { object, ..Erasable::default() },
+        };
+        if self.recorder.try_record(record).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Records the downloads that ended unfinished. To be called now and then, and with the end of time at the end.
+    pub fn sweep(&self, now_ms: u64) {
+        self.accesses.sweep(now_ms).into_iter().for_each(|left| self.complete(left));
+    }
+}

@@ -1,0 +1,174 @@
+//! Accesses to share links: recorded when the response's header is there, completed when its body is out.
+
+use std::sync::atomic::Ordering;
+
+use http::header::{REFERER, USER_AGENT};
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+use pingora::{Error, ErrorType, Result};
+
+use super::context::Context;
+use super::country::country;
+use super::forwarded::client;
+use super::message::target;
+use super::{Gateway, context};
+use crate::consent::cookie_pairs;
+use crate::ledger::NotRecorded;
+use crate::ledger::access::{AccessKey, Event, Part, RequestFacts, ResponseFacts, Ticket};
+use crate::ledger::agent::Agent;
+use crate::ledger::record::{Erasable, NewRecord};
+use crate::ledger::recording::{Identity, Pressure, Recording};
+use crate::policy::{Durability, Host, PurposeSet, ShareLink, Url};
+
+/// The words of [`Context::answered`] that are refusals.
+const REFUSALS: [&str; 2] = ["blocked", "older_policy"];
+
+/// A request that belongs to a recorded access.
+pub(super) struct Access {
+    ticket: Ticket,
+    part: Part,
+}
+
+/// An access to be recorded.
+struct Candidate {
+    key: AccessKey,
+    window_ms: u64,
+    durability: Durability,
+    record: NewRecord,
+}
+
+/// Records the access before any of the response goes out.
+pub(super) async fn before_served(
+    gateway: &Gateway,
+    session: &mut Session,
+    response: &ResponseHeader,
+    context: &mut Context,
+) -> Result<()> {
+    let Some(recording) = &gateway.recording else { return Ok(()) };
+    if response.status.is_informational() || context.access.is_some() {
+        return Ok(());
+    }
+    let facts = ResponseFacts { status: response.status.as_u16(), headers: &response.headers, refused: false };
+    let admitted = match candidate(gateway, recording, session, &facts, context) {
+        None => return Ok(()),
+        Some(Ok(Candidate { key, window_ms, durability, record })) => {
+            recording.admit(&key, window_ms, durability, record).await
+        }
+        Some(Err(not_recorded)) => Err(not_recorded),
+    };
+    match (admitted, recording.pressure) {
+        (Ok(ticket), _) => context.access = Some(Access { ticket, part: Part::of(&facts) }),
+        (Err(_), Pressure::Drop) => _ = recording.lost.fetch_add(1, Ordering::Relaxed),
+        (Err(_), Pressure::Refuse) => {
+            gateway.metrics.rejected.with_label_values(&["not_recorded"]).inc();
+            return Error::e_explain(ErrorType::HTTPStatus(503), "the access cannot be recorded");
+        }
+    }
+    Ok(())
+}
+
+/// Completes the access, or records that the proxy itself refused it.
+pub(super) fn finish(gateway: &Gateway, session: &Session, error: Option<&Error>, context: &mut Context) {
+    let Some(recording) = &gateway.recording else { return };
+    if let Some(Access { ticket, part }) = context.access.take() {
+        let sent = session.body_bytes_sent() as u64;
+        let completion = ticket.finish(&part, sent, error.is_none(), recording.now());
+        completion.into_iter().for_each(|completion| recording.complete(completion));
+        return;
+    }
+    let Some(written) = session.response_written() else { return };
+    if !context.answered.is_some_and(|answered| REFUSALS.contains(&answered)) {
+        return;
+    }
+    let facts = ResponseFacts { status: written.status.as_u16(), headers: &written.headers, refused: true };
+    let taken = match candidate(gateway, recording, session, &facts, context) {
+        None => return,
+        Some(Ok(Candidate { key, window_ms, record, .. })) => recording.admit_now(key, window_ms, record),
+        Some(Err(not_recorded)) => Err(not_recorded),
+    };
+    if taken.is_err() {
+        recording.lost.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The access that this request is, if it is one; an error if no digest of its link can be made.
+fn candidate(
+    gateway: &Gateway,
+    recording: &Recording,
+    session: &Session,
+    response: &ResponseFacts<'_>,
+    context: &Context,
+) -> Option<Result<Candidate, NotRecorded>> {
+    let site = context.site()?;
+    let request = session.req_header();
+    let (path, query) = target(request);
+    let shared = site.shared_object(path, query)?;
+    let facts = RequestFacts { method: &request.method, headers: &request.headers };
+    let event = Event::of(shared.share.event, &facts, response)?;
+    let (name, at_ms) = (&*site.options.name, recording.now());
+    let Some(link) = recording.pseudonyms.link(name, &shared.token) else { return Some(Err(NotRecorded)) };
+    let object = (event == Event::Download).then(|| recording.pseudonyms.object(name, &shared.object)).flatten();
+    let visitor = recording.visitor(name, at_ms, &identity(gateway, session, shared.share));
+    let agent = Agent::of(request.headers.get(USER_AGENT).map_or(b"", |value| value.as_bytes()));
+    let record = NewRecord {
+        at_ms,
+        site: name.into(),
+        event: event.into(),
+        link: Some(link),
+        rule: Some(shared.share.template.clone()),
+        actor: visitor.actor,
+        agent: agent.class,
+        no_visitor: visitor.no_visitor,
+        epoch: visitor.epoch,
+        status: Some(response.status),
+        bytes: 0,
+        complete: false,
+        duration_ms: u32::try_from(context.started.elapsed().as_millis()).unwrap_or(u32::MAX),
+        policy: policy_version(context),
+        purposes: context.decision.as_ref().map_or(0, |decision| mask(decision.consent.granted)),
+        detail: None,
+        erasable: Erasable {
+            visitor: visitor.pseudonym,
+            object,
+            agent_name: agent.name,
+            country: country(session, context, &gateway.server, &site.options).map(|country| country.as_str().into()),
+            referrer: referrer(session, context.decision.as_ref()?),
+            consent: None,
+        },
+    };
+    let key = AccessKey { site: name.into(), visitor: visitor.key, link, object, event };
+    Some(Ok(Candidate { key, window_ms: shared.share.window_ms, durability: shared.share.durability, record }))
+}
+
+fn identity(gateway: &Gateway, session: &Session, share: &ShareLink) -> Identity {
+    let mut cookies = cookie_pairs(&session.req_header().headers);
+    if let Some(cookie) = cookies.find(|cookie| !cookie.value.is_empty() && share.is_session(cookie.name)) {
+        return Identity::Member(cookie.value.to_vec());
+    }
+    let address = client(session, &gateway.server.trusted_proxies);
+    address.map_or(Identity::Unknown, Identity::Address)
+}
+
+/// The version of the policy in force.
+fn policy_version(context: &Context) -> Option<Box<str>> {
+    let versions = &context.site()?.options.versions;
+    Some(versions.get(versions.at(context.now)?)?.id.clone())
+}
+
+/// One bit for each purpose, in the order of the ruleset.
+fn mask(granted: PurposeSet) -> u32 {
+    granted
+        .iter()
+        .fold(0, |mask, purpose| mask | 1_u32.checked_shl(u32::try_from(purpose.index()).unwrap_or(32)).unwrap_or(0))
+}
+
+/// Where the visitor followed the link: no finer than the registrable domain.
+fn referrer(session: &Session, decision: &context::Decision) -> Option<Box<str>> {
+    let Some(referer) = session.req_header().headers.get(REFERER) else { return Some("direct".into()) };
+    let host: Host = Url::parse(referer.as_bytes())?.host?;
+    if host.registrable_domain() == decision.host.registrable_domain() {
+        return Some("same".into());
+    }
+    // An address tells of somebody, too.
+    (!host.is_address()).then(|| host.registrable_domain().into())
+}
