@@ -7,6 +7,8 @@
 
 pub mod access;
 pub mod agent;
+pub mod chain;
+pub mod journal;
 pub mod keys;
 pub mod memory;
 pub mod pseudonym;

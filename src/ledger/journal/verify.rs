@@ -1,0 +1,275 @@
+//! Whether a journal is what was written, and all of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
+use serde_json::Value;
+
+use super::checkpoint::{self, Checkpoint, PublicKey};
+use super::failure::StorageKind;
+use super::schema;
+use crate::ledger::chain::{self, Hash, Writer};
+use crate::ledger::pseudonym::{ObjectDigest, Pseudonym};
+use crate::ledger::record::{Erasable, EventKind, from_hex, hex};
+
+/// Something that is not as it was written, and where.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Problem {
+    #[error("the journal cannot be read: {0}")]
+    Unreadable(StorageKind),
+    #[error("the database is damaged below its tables")]
+    Unsound,
+    #[error("the journal does not begin with its first record, nor after a signed checkpoint")]
+    NoBeginning,
+    #[error("records {from} to {to} are missing")]
+    Missing { from: u64, to: u64 },
+    #[error("record {seq} was changed")]
+    Changed { seq: u64 },
+    #[error("record {was} stands in the place of record {seq}")]
+    Moved { seq: u64, was: u64 },
+    #[error("record {seq} does not follow the one before it")]
+    Unlinked { seq: u64 },
+    #[error("the erasable part of record {seq} was changed")]
+    PartChanged { seq: u64 },
+    #[error("the erasable part of record {seq} is gone, and no record says that it was erased")]
+    PartGone { seq: u64 },
+    #[error("the end was cut off: record {known} was written, the last is {last}")]
+    CutOff { last: u64, known: u64 },
+    #[error("this is an older copy: record {known} was signed outside, the last is {last}")]
+    Older { last: u64, known: u64 },
+    #[error("record {seq} is not the one that was signed: the journal went another way from there or before")]
+    Forked { seq: u64 },
+    #[error("the checkpoint of record {seq} has a wrong signature")]
+    Signature { seq: u64 },
+    #[error("the checkpoint of record {seq} is signed with a key that the journal does not name")]
+    StrangeKey { seq: u64 },
+    #[error("the day that ends with record {seq} has other records than were signed")]
+    DayRoot { seq: u64 },
+}
+
+/// What was found.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Report {
+    /// How many records were read.
+    pub records: u64,
+    pub first: u64,
+    pub last: u64,
+    /// How many signed checkpoints hold, inside and outside.
+    pub checkpoints: u64,
+    pub problems: Vec<Problem>,
+}
+
+/// Reads all of the journal at `path`, and the copy of its checkpoints `outside`. Without that copy, an end that was cut
+/// off with care does not show.
+pub fn verify(path: &Path, outside: Option<&Path>) -> Report {
+    let mut report = Report::default();
+    if let Err(kind) = read_all(path, outside, &mut report) {
+        report.problems.push(Problem::Unreadable(kind));
+    }
+    report
+}
+
+fn read_all(path: &Path, outside: Option<&Path>, report: &mut Report) -> Result<(), StorageKind> {
+    let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    // One moment for all that is read, while the journal may be written.
+    let connection = connection.transaction()?;
+    let sound: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if sound != "ok" {
+        report.problems.push(Problem::Unsound);
+    }
+    let writer: Writer = connection.query_row("SELECT value FROM meta WHERE key = 'writer'", [], |row| row.get(0))?;
+    let inside = inside(&connection, writer)?;
+    let outside = match outside {
+        Some(outside) => checkpoint::read(outside)?,
+        None => Vec::new(),
+    };
+    let announced = Announced::read(&connection)?;
+    let trusted: BTreeMap<u64, Hash> = inside
+        .iter()
+        .chain(&outside)
+        .filter(|signed| announced.trusts(signed))
+        .map(|signed| (signed.seq, signed.hash))
+        .collect();
+
+    let mut chain = Chain { writer, erased: announced.erased.clone(), trusted, last: None };
+    let mut statement = connection.prepare(
+        "SELECT seq, core, prev, hash, salt, visitor, object, agent_name, country, referrer, consent, day, at, site,
+         event, link, epoch FROM record ORDER BY seq",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        chain.next(row, report)?;
+    }
+    judge_end(&connection, report, &inside, &outside)?;
+    for signed in &inside {
+        judge(&connection, signed, &announced, writer, report)?;
+    }
+    for signed in outside.iter().filter(|signed| !inside.contains(signed)) {
+        judge(&connection, signed, &announced, writer, report)?;
+    }
+    Ok(())
+}
+
+/// What the journal says of itself in its own records.
+struct Announced {
+    erased: BTreeSet<u64>,
+    keys: Vec<PublicKey>,
+}
+
+impl Announced {
+    fn read(connection: &Connection) -> Result<Self, StorageKind> {
+        let mut announced = Announced { erased: BTreeSet::new(), keys: Vec::new() };
+        let mut statement = connection.prepare("SELECT core FROM record WHERE event IN (?1, ?2)")?;
+        let events = [EventKind::Genesis.as_str(), EventKind::Erased.as_str()];
+        let mut rows = statement.query(events)?;
+        while let Some(row) = rows.next()? {
+            let core: Value = serde_json::from_slice(&row.get::<_, Vec<u8>>(0)?).unwrap_or_default();
+            let detail = core.get("detail");
+            if let Some(key) = detail.and_then(|detail| detail.get("key")).and_then(Value::as_str).and_then(from_hex) {
+                announced.keys.push(key);
+            }
+            let seqs = detail.and_then(|detail| detail.get("seqs")).and_then(Value::as_array);
+            announced.erased.extend(seqs.into_iter().flatten().filter_map(Value::as_u64));
+        }
+        Ok(announced)
+    }
+
+    fn trusts(&self, signed: &Checkpoint) -> bool {
+        self.keys.contains(&signed.key) && signed.is_signed()
+    }
+}
+
+/// The records as they come, and what the next must follow.
+struct Chain {
+    writer: Writer,
+    erased: BTreeSet<u64>,
+    trusted: BTreeMap<u64, Hash>,
+    last: Option<(u64, Hash)>,
+}
+
+impl Chain {
+    fn next(&mut self, row: &Row, report: &mut Report) -> Result<(), StorageKind> {
+        let (seq, core, previous, hash): (u64, Vec<u8>, Hash, Hash) =
+            (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        let fields: Value = serde_json::from_slice(&core).unwrap_or_default();
+        report.records += 1;
+        report.last = seq;
+        match self.last {
+            None => {
+                report.first = seq;
+                let is_genesis = seq == 1
+                    && previous == chain::BEFORE_THE_FIRST
+                    && fields.get("ev").and_then(Value::as_str) == Some(EventKind::Genesis.as_str());
+                if !is_genesis && self.trusted.get(&seq.saturating_sub(1)) != Some(&previous) {
+                    report.problems.push(Problem::NoBeginning);
+                }
+            }
+            Some((last, _)) if seq != last + 1 => {
+                report.problems.push(Problem::Missing { from: last + 1, to: seq.saturating_sub(1) });
+            }
+            Some((_, expected)) if previous != expected => report.problems.push(Problem::Unlinked { seq }),
+            Some(_) => {}
+        }
+        self.last = Some((seq, hash));
+        let was = fields.get("n").and_then(Value::as_u64);
+        if chain::record_hash(&self.writer, seq, &previous, &core) == hash && was == Some(seq) {
+            if !columns_agree(row, &fields)? {
+                report.problems.push(Problem::Changed { seq });
+            }
+        } else {
+            let moved =
+                was.filter(|was| *was != seq && chain::record_hash(&self.writer, *was, &previous, &core) == hash);
+            report.problems.push(moved.map_or(Problem::Changed { seq }, |was| Problem::Moved { seq, was }));
+        }
+        report.problems.extend(self.judge_part(seq, row, &fields)?);
+        Ok(())
+    }
+
+    fn judge_part(&self, seq: u64, row: &Row, fields: &Value) -> Result<Option<Problem>, StorageKind> {
+        let salt: Option<[u8; 16]> = row.get(4)?;
+        let part = Erasable {
+            visitor: row.get::<_, Option<[u8; 16]>>(5)?.map(Pseudonym),
+            object: row.get::<_, Option<[u8; 16]>>(6)?.map(ObjectDigest),
+            agent_name: row.get(7)?,
+            country: row.get(8)?,
+            referrer: row.get(9)?,
+            consent: row.get(10)?,
+        };
+        let committed = fields.get("x").and_then(Value::as_str).and_then(from_hex);
+        Ok(match (salt, part.part(), committed) {
+            (Some(salt), Some(part), Some(committed)) if chain::commitment(&salt, &part) == committed => None,
+            (None, None, None) => None,
+            (None, None, Some(_)) if self.erased.contains(&seq) => None,
+            (None, None, Some(_)) => Some(Problem::PartGone { seq }),
+            _ => Some(Problem::PartChanged { seq }),
+        })
+    }
+}
+
+/// Whether the columns that questions are asked by say what the core says. The day is when it was written: the core
+/// knows only when it happened.
+fn columns_agree(row: &Row, fields: &Value) -> Result<bool, StorageKind> {
+    let text = |name| fields.get(name).and_then(Value::as_str);
+    let (at, site, event): (u64, String, String) = (row.get(12)?, row.get(13)?, row.get(14)?);
+    let (link, epoch): (Option<[u8; 16]>, Option<String>) = (row.get(15)?, row.get(16)?);
+    Ok(fields.get("t").and_then(Value::as_u64) == Some(at)
+        && text("site") == Some(&site)
+        && text("ev") == Some(&event)
+        && text("link") == link.map(|link| hex(&link)).as_deref()
+        && text("ep") == epoch.as_deref())
+}
+
+fn inside(connection: &Connection, writer: Writer) -> Result<Vec<Checkpoint>, StorageKind> {
+    let sql = "SELECT seq, at, hash, day, root, signature, key FROM checkpoint ORDER BY seq";
+    let mut statement = connection.prepare(sql)?;
+    let read = statement.query_map([], |row| Checkpoint::from_row(writer, row))?.collect::<Result<_, _>>()?;
+    Ok(read)
+}
+
+/// Whether records are missing at the end. If the database itself knows of more, it was cut; if only the copy outside
+/// does, all of the database is from an earlier time.
+fn judge_end(
+    connection: &Connection,
+    report: &mut Report,
+    inside: &[Checkpoint],
+    outside: &[Checkpoint],
+) -> Result<(), StorageKind> {
+    let last = report.last;
+    let written: Option<u64> =
+        connection.query_row("SELECT value FROM meta WHERE key = 'acked'", [], schema::seq_bytes).optional()?;
+    let known = inside.iter().map(|signed| signed.seq).chain(written).max().unwrap_or_default();
+    let signed = outside.iter().map(|signed| signed.seq).max().unwrap_or_default();
+    if known > last {
+        report.problems.push(Problem::CutOff { last, known });
+    } else if signed > last {
+        report.problems.push(Problem::Older { last, known: signed });
+    }
+    Ok(())
+}
+
+fn judge(
+    connection: &Connection,
+    signed: &Checkpoint,
+    announced: &Announced,
+    writer: Writer,
+    report: &mut Report,
+) -> Result<(), StorageKind> {
+    let seq = signed.seq;
+    let found: Option<Hash> =
+        connection.query_row("SELECT hash FROM record WHERE seq = ?1", [seq], |row| row.get(0)).optional()?;
+    let problem = if !signed.is_signed() {
+        Some(Problem::Signature { seq })
+    } else if !announced.keys.contains(&signed.key) {
+        Some(Problem::StrangeKey { seq })
+    } else if signed.writer != writer || found.is_some_and(|found| found != signed.hash) {
+        Some(Problem::Forked { seq })
+    } else if let (Some((day, root)), Some(_)) = (&signed.day, found) {
+        (checkpoint::day_root(connection, day)? != *root).then_some(Problem::DayRoot { seq })
+    } else {
+        None
+    };
+    report.checkpoints += u64::from(problem.is_none());
+    report.problems.extend(problem);
+    Ok(())
+}
