@@ -53,6 +53,7 @@ fuzz_target!(|input: &[u8]| {
         signals: &SiteSignals::new(&[position], &HashMap::new(), "consentry", &ruleset.purposes),
         own: &OwnCookie::new("consentry", None),
         purposes: &ruleset.purposes,
+        catalog: &ruleset.catalog,
     };
     let mut chosen = Chosen(PurposeSet::NECESSARY);
     let consent = resolver.resolve(&headers, None, 1_772_443_000, &mut chosen);

@@ -48,16 +48,23 @@ fn rule(
     Some(Rule { purpose, text: text.into(), vendor: None, origin: check.origin(whole), mode })
 }
 
-/// The operator's cookie rules, after the one that keeps the own cookie.
+/// The operator's cookie rules, after those that keep the own cookie and the banner's that the site names in `records`:
+/// without its record, a banner asks for ever.
 pub(super) fn cookie_rules(
     check: &mut Check<'_>,
     raw: Vec<Spanned<raw::NameRule>>,
     consent: &ConsentSettings,
+    records: &[(Box<str>, Origin)],
 ) -> Vec<(Pattern, Rule)> {
     let own = &*consent.cookie.name;
-    let origin = Origin { file: "the own consent cookie".into(), line: 0 };
-    let keeps = Rule { purpose: Purpose::NECESSARY, text: own.into(), vendor: None, origin, mode: None };
-    let mut rules: Vec<_> = Pattern::new(own).ok().map(|pattern| (pattern, keeps)).into_iter().collect();
+    let own_origin = Origin { file: "the own consent cookie".into(), line: 0 };
+    let kept = std::iter::once((own, &own_origin)).chain(records.iter().map(|(name, origin)| (&**name, origin)));
+    let keeps = |(name, origin): (&str, &Origin)| {
+        let rule =
+            Rule { purpose: Purpose::NECESSARY, text: name.into(), vendor: None, origin: origin.clone(), mode: None };
+        Some((Pattern::new(name).ok()?, rule))
+    };
+    let mut rules: Vec<_> = kept.filter_map(keeps).collect();
     for cookie in raw {
         let Some((pattern, rule, span)) = name_rule(check, cookie, "cookie") else { continue };
         if pattern.matches(own.as_bytes()) && rule.purpose != Purpose::NECESSARY {

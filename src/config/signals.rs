@@ -8,7 +8,7 @@ use super::check::{Check, Text};
 use super::raw;
 use crate::consent::signal::FORMATS;
 use crate::consent::{ALIASES, FormatSettings, SiteSignals, format_named};
-use crate::policy::{Country, Jurisdiction};
+use crate::policy::{Country, Jurisdiction, Origin};
 
 /// Banners that keep their record where no server sees it.
 const ONLY_IN_THE_PAGE: [&str; 2] = ["usercentrics", "termly"];
@@ -35,6 +35,15 @@ pub(super) fn signals(
         }
     }
     SiteSignals::new(&listed, &by_position, own_cookie, check.purposes)
+}
+
+/// What the site calls the cookies of its banners, and where it says so.
+pub(super) fn record_names(
+    check: &Check<'_>,
+    settings: &BTreeMap<Text, Spanned<raw::Signal>>,
+) -> Vec<(Box<str>, Origin)> {
+    let named = settings.values().flat_map(|settings| settings.get_ref().cookies.iter().flatten());
+    named.map(|name| (name.get_ref().as_str().into(), check.origin(&name.span()))).collect()
 }
 
 fn position(check: &mut Check<'_>, name: &Text) -> Option<usize> {

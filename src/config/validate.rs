@@ -13,7 +13,7 @@ use super::consent::consent;
 use super::csp::csp;
 use super::diagnostic::{Diagnostic, LineIndex};
 use super::rules::{cookie_rules, share_link, storage_rules, tracker_rules};
-use super::signals::{by_country, signals};
+use super::signals::{by_country, record_names, signals};
 use super::versions::versions;
 use super::{Config, ConsentSettings, FileSet, Limits, Listen, Server, SiteConfig, UpstreamAddress, UpstreamScheme};
 use super::{catalog, filter_lists, raw};
@@ -316,8 +316,9 @@ fn one_site(
         clear_site_data: raw.clear_site_data,
         bridge: raw.bridge,
     };
+    let records = record_names(check, &raw.signal);
     let signals = signals(check, &raw.signals, raw.signal, &shared.consent.cookie.name);
-    let cookies = cookie_rules(check, raw.cookie, shared.consent);
+    let cookies = cookie_rules(check, raw.cookie, shared.consent, &records);
     let storage = storage_rules(check, raw.storage);
     let (requests, hosts) = tracker_rules(check, raw.tracker, shared.consent);
     check.offered = None;

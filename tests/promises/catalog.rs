@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use consentry::config::built_in_catalog;
+use consentry::consent::signal::FORMATS;
 use consentry::policy::{Host, Purposes, RequestFacts, Url};
 
 fn purpose_of(name: &str, host: &str) -> Option<String> {
@@ -249,5 +250,14 @@ fn ordinary_requests_are_not_taken_for_trackers() {
             let rule = catalog.request(&facts).known();
             assert!(rule.is_none(), "{method} {target} is taken for {}", rule.unwrap());
         }
+    }
+}
+
+/// Without its record, a banner asks for ever.
+#[test]
+fn every_banners_record_is_necessary() {
+    for name in FORMATS.iter().flat_map(|format| format.cookies) {
+        let name = name.replace('*', "x");
+        assert_eq!(purpose_of(&name, "www.shop.example").as_deref(), Some("necessary"), "{name}");
     }
 }

@@ -120,10 +120,12 @@ fn conflicts_and_unmapped_ids_are_counted_and_shown_never_granted() {
 #[test]
 fn a_site_says_what_its_ids_mean_and_how_its_cookies_are_called() {
     let mapped = "[site.signal.onetrust]\npurposes = { GP7 = \"marketing\", C0002 = \"preferences\" }\n[site.signal.cookiebot]\ncookies = [\"MyConsent\"]";
-    let (_origin, app) = shop(mapped);
+    let (origin, app) = shop(mapped);
     assert_eq!(answer(&app, &[("Cookie", &onetrust("C0002:1,GP7:1"))]), of("preferences marketing", "onetrust"));
     let renamed = cookiebot(true, false, "explicit").replace("CookieConsent=", "MyConsent=");
     assert_eq!(answer(&app, &[("Cookie", &renamed)]), of("analytics", "cookiebot"));
+    get(app.address, "/", &[("Cookie", &renamed)]);
+    assert_eq!(origin.last().header("cookie"), Some(renamed.as_str()), "a banner's record is necessary");
     assert_eq!(answer(&app, &[("Cookie", &cookiebot(true, false, "explicit"))]), of("", "default"));
 }
 
