@@ -20,6 +20,7 @@ pub mod countries;
 pub mod demo;
 pub mod enforce;
 pub mod inventory;
+pub mod ledger;
 pub mod metrics;
 pub mod net;
 pub mod policy;

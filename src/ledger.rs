@@ -1,0 +1,3 @@
+//! The trail of share links: who opened them, provably, without keeping an address.
+
+pub mod trail;
