@@ -14,6 +14,8 @@ pub mod memory;
 pub mod pseudonym;
 pub mod record;
 pub mod recording;
+pub mod service;
+pub mod trail;
 
 use async_trait::async_trait;
 
