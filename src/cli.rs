@@ -7,6 +7,7 @@ mod health;
 mod inventory;
 mod keys;
 mod run;
+mod trail;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -38,6 +39,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Ask a running proxy whether it is ready.
     Health(health::Arguments),
+    /// Ask who opened shared links, and prove it.
+    Trail(trail::Arguments),
     /// Show what pages contact, and propose what to allow.
     Inventory(inventory::Arguments),
     /// Look after the keys of the ledger.
@@ -70,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Health(arguments) => health::health(&arguments),
+        Command::Trail(arguments) => trail::trail(&arguments),
         Command::Inventory(arguments) => inventory::inventory(&arguments),
         Command::Keys(arguments) => keys::keys(&arguments),
     }

@@ -33,6 +33,7 @@ use ring::digest::{SHA256, digest};
 use crate::consent::{OwnCookie, SiteSignals};
 use crate::countries::Countries;
 use crate::ledger::keys::SiteKeys;
+use crate::ledger::recording::Pressure;
 use crate::policy::{Catalog, FilterList, OperatorRules, Purposes, Ruleset, Site, SiteOptions};
 
 pub use catalog::built_in as built_in_catalog;
@@ -138,6 +139,10 @@ pub struct LedgerSettings {
     pub path: PathBuf,
     /// The directory of the keys.
     pub keys: PathBuf,
+    /// The file to which signed checkpoints are copied, out of the database.
+    pub checkpoints: PathBuf,
+    /// What becomes of responses whose access cannot be recorded.
+    pub pressure: Pressure,
 }
 
 /// How long records of share links are kept, in calendar months of the site's time zone.

@@ -273,6 +273,12 @@ fn snapshot(config: Config, metrics: &Metrics, earlier: Option<&Snapshot>) -> Re
     Ok(Snapshot { ruleset, consent, sites, version, since: timestamp(), access_log })
 }
 
+/// Unix time in milliseconds.
+pub fn unix_time_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
 /// Unix time in seconds.
 pub fn unix_time() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())

@@ -32,6 +32,8 @@ mod gate;
 mod hardening;
 #[path = "promises/iab/mod.rs"]
 mod iab;
+#[path = "promises/ledger.rs"]
+mod ledger;
 #[path = "promises/ledger_keys.rs"]
 mod ledger_keys;
 #[path = "promises/lifecycle.rs"]

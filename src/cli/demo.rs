@@ -44,7 +44,7 @@ fn stand_before(shop: &Shop, arguments: &Arguments) -> Result<ExitCode, ExitCode
         traffic: arguments.listen.map_or(config.listen.traffic, |address| vec![address]),
         admin: arguments.admin.unwrap_or(config.listen.admin),
     };
-    let app = start_with(demo::configuration_path(), config, diagnostics).inspect_err(|_| {
+    let app = start_with(demo::configuration_path(), config, diagnostics, None).inspect_err(|_| {
         eprintln!("other ports can be chosen: consentry demo --listen 127.0.0.1:0 --admin 127.0.0.1:0");
     })?;
     if let Some(traffic) = app.traffic.first() {
@@ -52,5 +52,5 @@ fn stand_before(shop: &Shop, arguments: &Arguments) -> Result<ExitCode, ExitCode
         // Without anybody to read it, it can serve all the same.
         io::stdout().write_all(text.as_bytes()).ok();
     }
-    Ok(serve(app))
+    Ok(serve(app, None))
 }

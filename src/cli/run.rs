@@ -3,16 +3,18 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::BAD_CONFIGURATION;
 use crate::app::{App, StartError};
 use crate::config::{self, Loaded};
-use crate::ledger::keys::{KeyRing, keep_apart};
 use crate::ledger::memory::keep_out_of_dumps;
+use crate::ledger::recording::Recording;
+use crate::ledger::service::Ledger;
+use crate::reload::unix_time_ms;
 use crate::telemetry::{start_logging, watch_panics};
 
 #[derive(clap::Args)]
@@ -25,28 +27,30 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     start_logging();
     match start(&arguments.config) {
-        Ok(app) => serve(app),
+        Ok((app, ledger)) => serve(app, ledger),
         Err(code) => code,
     }
 }
 
 /// Starts the proxy with the configuration at `path`, or says why it cannot.
-pub(super) fn start(path: &Path) -> Result<App, ExitCode> {
+fn start(path: &Path) -> Result<(App, Option<Ledger>), ExitCode> {
     let Loaded { config, diagnostics, .. } = config::load(path);
     for diagnostic in &diagnostics {
         eprintln!("{diagnostic}");
     }
     let Some(config) = config else { return Err(ExitCode::from(BAD_CONFIGURATION)) };
-    start_with(path, config, diagnostics)
+    let ledger = start_ledger(&config)?;
+    let app = start_with(path, config, diagnostics, ledger.as_ref().map(|ledger| ledger.recording.clone()))?;
+    Ok((app, ledger))
 }
 
 pub(super) fn start_with(
     path: &Path,
     config: config::Config,
     diagnostics: Vec<config::Diagnostic>,
+    recording: Option<Arc<Recording>>,
 ) -> Result<App, ExitCode> {
-    prepare_keys(&config)?;
-    let app = App::start(path, config, diagnostics, io::stdout(), None);
+    let app = App::start(path, config, diagnostics, io::stdout(), recording);
     let app = app.map_err(|error| {
         eprintln!("consentry cannot start: {error}");
         match error {
@@ -58,32 +62,27 @@ pub(super) fn start_with(
     Ok(app)
 }
 
-/// With a ledger: keeps the process out of core dumps, refuses a key ring that others could read, and makes the keys
-/// that are missing. A directory that cannot be written, as where another process makes the keys, is no reason not to
-/// serve: months without a key have no pseudonyms.
-fn prepare_keys(config: &config::Config) -> Result<(), ExitCode> {
-    let Some(ledger) = &config.ledger else { return Ok(()) };
-    let open = || {
+/// With a ledger: keeps the process out of core dumps, and opens keys and journal.
+fn start_ledger(config: &config::Config) -> Result<Option<Ledger>, ExitCode> {
+    let Some(settings) = &config.ledger else { return Ok(None) };
+    let start = || {
         keep_out_of_dumps().map_err(|error| error.to_string())?;
-        keep_apart(&ledger.keys, &ledger.path).map_err(|error| error.to_string())?;
-        KeyRing::open(&ledger.keys, &config.site_keys()).map_err(|error| error.to_string())
+        Ledger::start(settings, config.site_keys(), Arc::new(unix_time_ms)).map_err(|error| error.to_string())
     };
-    let mut ring = open().map_err(|error| {
+    start().map(Some).map_err(|error| {
         eprintln!("consentry cannot start: {error}");
         ExitCode::FAILURE
-    })?;
-    if let Err(error) = ring.rotate(Timestamp::now()) {
-        log::warn!("no key of the ledger can be made: {error}");
-    }
-    Ok(())
+    })
 }
 
 /// Serves until SIGTERM (with lame duck) or SIGINT (without); SIGHUP reloads; a second signal ends the waiting.
-pub(super) fn serve(app: App) -> ExitCode {
+/// The ledger ends last, with all that was recorded on disk.
+pub(super) fn serve(app: App, ledger: Option<Ledger>) -> ExitCode {
     let served = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map(|runtime| runtime.block_on(until_stopped(app)));
+    ledger.into_iter().for_each(Ledger::stop);
     match served {
         Ok(Ok(0)) => ExitCode::SUCCESS,
         Ok(Ok(_cut)) => ExitCode::FAILURE,

@@ -8,6 +8,9 @@ use toml::Spanned;
 use super::check::{Check, Text};
 use super::{LedgerSettings, ShareRetention, raw};
 use crate::ledger::keys::keep_apart;
+use crate::ledger::recording::Pressure;
+
+const PRESSURE: [(&str, Pressure); 2] = [("refuse", Pressure::Refuse), ("drop", Pressure::Drop)];
 
 /// The settings, with paths relative to `base`.
 pub(super) fn ledger(check: &mut Check<'_>, raw: Option<Spanned<raw::Ledger>>, base: &Path) -> Option<LedgerSettings> {
@@ -22,16 +25,25 @@ pub(super) fn ledger(check: &mut Check<'_>, raw: Option<Spanned<raw::Ledger>>, b
         );
         return None;
     };
-    let settings = LedgerSettings { path: base.join(path.get_ref()), keys: base.join(keys.get_ref()) };
+    let beside = || format!("{}.checkpoints", path.get_ref());
+    let checkpoints = raw.checkpoints.as_ref().map_or_else(beside, |path| path.get_ref().clone());
+    let settings = LedgerSettings {
+        path: base.join(path.get_ref()),
+        keys: base.join(keys.get_ref()),
+        checkpoints: base.join(checkpoints),
+        pressure: check.choice(raw.pressure.as_ref(), &PRESSURE).unwrap_or_default(),
+    };
     if let Err(error) = keep_apart(&settings.keys, &settings.path) {
         check.error(keys.span(), error.to_string(), "put the keys in a directory of their own, out of every backup");
         return None;
     }
-    check.warning(
-        span,
-        "the ledger is not part of this version: no access to a share link is recorded",
-        "leave the section for later, or remove it",
-    );
+    if raw.checkpoints.is_none() {
+        check.warning(
+            span.clone(),
+            "checkpoints are copied to a file beside the database: who can change one can change both",
+            "name another place: `checkpoints = \"/mnt/audit/checkpoints.jsonl\"`",
+        );
+    }
     if settings.path.parent().is_some_and(|home| settings.keys.starts_with(home)) {
         check.warning(
             keys.span(),

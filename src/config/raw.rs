@@ -213,6 +213,8 @@ pub(super) struct Retention {
 pub(super) struct Ledger {
     pub path: Option<Text>,
     pub keys: Option<Text>,
+    pub checkpoints: Option<Text>,
+    pub pressure: Option<Text>,
 }
 
 /// A catalog file.

@@ -54,6 +54,15 @@ pub struct Visitor {
     pub pseudonym: Option<super::pseudonym::Pseudonym>,
 }
 
+impl From<Pressure> for super::journal::Pressure {
+    fn from(pressure: Pressure) -> Self {
+        match pressure {
+            Pressure::Refuse => super::journal::Pressure::Refuse,
+            Pressure::Drop => super::journal::Pressure::Drop,
+        }
+    }
+}
+
 impl Recording {
     /// Unix time in milliseconds.
     pub fn now(&self) -> u64 {

@@ -5,6 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use super::epoch::Epoch;
 use super::file::{Secret, remove_durably};
@@ -37,7 +38,25 @@ impl KeyEvent {
     }
 }
 
+/// The file of the key that signs the journal's checkpoints. It belongs to no site and makes no digest.
+const SIGNING: &str = "journal.key";
+
 impl KeyRing {
+    /// The seed of the key that signs the journal's checkpoints; made now if there is none.
+    ///
+    /// # Errors
+    /// As [`KeyRing::open`], or the directory cannot be written.
+    pub fn signing_seed(&self) -> Result<Zeroizing<[u8; 32]>, KeyError> {
+        let _lock = self.lock()?;
+        let path = self.directory.join(SIGNING);
+        if let Some(file) = permissions::private_file(&self.directory, SIGNING)? {
+            return Ok(Secret::read(file, &path)?.bytes);
+        }
+        let secret = Secret::generate("journal-")?;
+        secret.write(&self.directory, SIGNING)?;
+        Ok(secret.bytes)
+    }
+
     /// Makes the keys that sites need now and next month and that never were, writes the states of `now` down, and
     /// loads what another process changed.
     ///

@@ -1,0 +1,277 @@
+//! The trail of share links, with the real program, keys and database.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use consentry::ledger::journal::verify::verify;
+
+use crate::support::{Origin, get, site};
+
+const TOKEN: &str = "q7XpL2vRk9TzMarked";
+const SHARES: &str = "[[site.share]]\npath = \"/s/{token}/files/*\"\nevent = \"download\"\n[[site.share]]\npath = \"/s/{token}\"\nsession_cookies = [\"session\"]\n";
+
+/// A proxy that runs as a process, in a directory of its own.
+struct Proxy {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Proxy {
+    fn start(config: &Path) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_consentry"))
+            .args(["run", "--config"])
+            .arg(config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let address = lines
+            .find_map(|line| line.split("traffic on ").nth(1)?.split(',').next().map(str::to_owned))
+            .expect("the ports are in the first line of the log");
+        std::thread::spawn(move || lines.for_each(drop));
+        Proxy { process, address: address.parse().unwrap() }
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    fn stop(mut self) -> i32 {
+        self.signal("-INT");
+        self.process.wait().unwrap().code().unwrap()
+    }
+}
+
+struct Place {
+    directory: tempfile::TempDir,
+    _origin: Origin,
+}
+
+impl Place {
+    fn new() -> Self {
+        let origin = Origin::with_headers(&[]);
+        let directory = tempfile::tempdir().unwrap();
+        let ledger =
+            "[ledger]\npath = \"data/ledger.sqlite\"\nkeys = \"keys\"\ncheckpoints = \"outside/checkpoints\"\n";
+        let listen = "[listen]\ntraffic = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\n[server]\nthreads = 2\nlame_duck_seconds = 0\ntrusted_proxies = [\"127.0.0.1\"]\n";
+        for name in ["data", "outside"] {
+            std::fs::create_dir(directory.path().join(name)).unwrap();
+        }
+        std::fs::write(directory.path().join("c.toml"), format!("{listen}{ledger}{}", site(origin.address, SHARES)))
+            .unwrap();
+        Place { directory, _origin: origin }
+    }
+
+    fn start(&self) -> Proxy {
+        Proxy::start(&self.directory.path().join("c.toml"))
+    }
+
+    fn trail(&self, arguments: &[&str], input: &str) -> Output {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_consentry"))
+            .arg("trail")
+            .arg(arguments[0])
+            .arg("--config")
+            .arg(self.directory.path().join("c.toml"))
+            .args(&arguments[1..])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        process.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        process.wait_with_output().unwrap()
+    }
+
+    /// What `trail` answers, one JSON object a line.
+    fn ask(&self, arguments: &[&str], input: &str) -> Vec<serde_json::Value> {
+        let output = self.trail(arguments, input);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Every file in which something is kept, keys excepted.
+    fn kept(&self) -> Vec<u8> {
+        let files = ["data", "outside"].map(|name| std::fs::read_dir(self.directory.path().join(name)).unwrap());
+        files.into_iter().flatten().flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
+    }
+}
+
+/// Visits a share link from `address`.
+fn open(proxy: &Proxy, target: &str, address: &str, more: &[(&str, &str)]) -> u16 {
+    let from =
+        [("X-Forwarded-For", address), ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0 Safari/537.36")];
+    get(proxy.address, target, &[&from, more].concat()).status
+}
+
+#[test]
+fn the_path_of_a_link_is_known_and_nobodys_address_is_kept() {
+    let place = Place::new();
+    let proxy = place.start();
+    let share = format!("/s/{TOKEN}");
+    let (first, second) = ("203.0.113.77", "198.51.100.23");
+    let referrer = [("Referer", "https://mail.marked.example/inbox/secret-path?id=7")];
+    assert_eq!(open(&proxy, &share, first, &referrer), 200);
+    assert_eq!(open(&proxy, &share, first, &[]), 200, "within the window, that is the same visit");
+    assert_eq!(open(&proxy, &share, second, &[]), 200);
+    assert_eq!(open(&proxy, &share, "192.0.2.9", &[("Cookie", "session=alice@marked.example")]), 200);
+    assert_eq!(open(&proxy, &format!("{share}/files/plan.pdf"), first, &[]), 200);
+    assert_eq!(open(&proxy, "/s/other", second, &[]), 200);
+    assert_eq!(proxy.stop(), 0);
+
+    let links = place.ask(&["links"], "");
+    assert_eq!(links.len(), 2, "{links:#?}");
+    let shown = &place.ask(&["show", "--site", "shop"], &format!("{TOKEN}\n"))[0];
+    let counts = ["opens", "downloads", "visitors", "members"].map(|name| shown[name].as_u64().unwrap());
+    assert_eq!(counts, [3, 1, 2, 1], "{shown:#}");
+    let events = place.ask(&["events", "--role", "custodian"], "");
+    let visitor = |at: usize| events[at]["visitor"].as_str();
+    assert_eq!((visitor(0), events[2]["actor"].as_str(), visitor(2)), (visitor(3), Some("member"), None));
+    assert!(visitor(0).is_some() && visitor(0) != visitor(1) && visitor(1) == visitor(events.len() - 1), "{events:#?}");
+    assert_eq!((events[0]["referrer"].as_str(), events[0]["agent"].as_str()), (Some("marked.example"), Some("human")));
+    let groups = place.ask(&["stats", "--by", "referrer"], "");
+    assert!(groups.iter().all(|group| group["value"].is_null() && group["visitors"] == 0), "too few: {groups:?}");
+
+    let verified = place.trail(&["verify"], "");
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+    let kept = place.kept();
+    for marker in [first, second, TOKEN, "alice", "secret-path", "plan.pdf", "mail.marked", "Mozilla"] {
+        assert!(memchr::memmem::find(&kept, marker.as_bytes()).is_none(), "{marker} is kept");
+    }
+    for address in [[203, 0, 113, 77], [198, 51, 100, 23]] {
+        let hex: String = address.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert!(memchr::memmem::find(&kept, hex.as_bytes()).is_none());
+    }
+}
+
+#[test]
+fn each_question_is_written_down_before_it_is_answered() {
+    let place = Place::new();
+    let proxy = place.start();
+    assert_eq!(open(&proxy, &format!("/s/{TOKEN}"), "203.0.113.77", &[]), 200);
+    assert_eq!(place.ask(&["links", "--role", "auditor"], "").len(), 1, "while the proxy goes on");
+    let audit = place.directory.path().join("data/ledger.sqlite.audit");
+    let asked = |count: u64| {
+        let report = verify(&audit, None);
+        assert_eq!((report.records, report.problems.len()), (count + 1, 0), "{:?}", report.problems);
+    };
+    asked(1);
+    assert!(place.trail(&["show", "--site", "shop"], "nobody\n").stdout.is_empty());
+    asked(2);
+    let kept = place.kept();
+    assert!(
+        memchr::memmem::find(&kept, b"nobody").is_none() && memchr::memmem::find(&kept, b"\"verb\":\"show\"").is_some()
+    );
+    std::fs::remove_file(&audit).unwrap();
+    std::fs::create_dir(&audit).unwrap();
+    let refused = place.trail(&["links"], "");
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("not answered"));
+    assert_eq!(proxy.stop(), 0);
+}
+
+#[test]
+fn exports_come_with_a_manifest_that_fits() {
+    let place = Place::new();
+    let proxy = place.start();
+    (1..=3).for_each(|host| assert_eq!(open(&proxy, &format!("/s/{TOKEN}"), &format!("203.0.113.{host}"), &[]), 200));
+    assert_eq!(proxy.stop(), 0);
+    let out = place.directory.path().join("export");
+    let done = place.trail(&["export", "--format", "csv", "--role", "auditor", "--out", out.to_str().unwrap()], "");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let (csv, manifest) =
+        (std::fs::read(out.join("records.csv")).unwrap(), std::fs::read(out.join("manifest.json")).unwrap());
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let digest = ring_digest(&csv);
+    assert_eq!((manifest["records"].as_u64(), manifest["sha256"].as_str()), (Some(3), Some(&*digest)));
+    let again = place.trail(&["export", "--format", "csv", "--role", "auditor"], "");
+    assert_eq!(again.stdout, csv);
+}
+
+fn ring_digest(bytes: &[u8]) -> String {
+    ring::digest::digest(&ring::digest::SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What was answered was on disk before: whoever got a page is in the journal, once, whenever the power went.
+#[test]
+fn what_was_served_was_recorded_whenever_the_process_is_killed() {
+    const ROUNDS: u64 = 12;
+    let place = Place::new();
+    let mut served = 0;
+    for round in 0..ROUNDS {
+        let mut proxy = place.start();
+        let address = proxy.address;
+        let visitors: Vec<_> = (0..4)
+            .map(|worker| {
+                std::thread::spawn(move || {
+                    let mut served = 0;
+                    for visit in 0..200 {
+                        let from = format!("10.{round}.{worker}.{visit}");
+                        let request = format!(
+                            "GET /s/{TOKEN} HTTP/1.1\r\nHost: shop.example\r\nX-Forwarded-For: {from}\r\nConnection: close\r\n\r\n"
+                        );
+                        let Ok(mut stream) = std::net::TcpStream::connect(address) else { break };
+                        let mut line = String::new();
+                        if stream.write_all(request.as_bytes()).is_err()
+                            || BufReader::new(&stream).read_line(&mut line).is_err()
+                            || !line.starts_with("HTTP/1.1 200")
+                        {
+                            break;
+                        }
+                        served += 1;
+                    }
+                    served
+                })
+            })
+            .collect();
+        std::thread::sleep(std::time::Duration::from_millis(40 + 37 * round));
+        proxy.signal("-KILL");
+        proxy.process.wait().unwrap();
+        served += visitors.into_iter().map(|visitor| visitor.join().unwrap()).sum::<u64>();
+        let data = place.directory.path();
+        let report = verify(&data.join("data/ledger.sqlite"), Some(&data.join("outside/checkpoints")));
+        assert!(report.problems.is_empty(), "round {round}: {:?}", report.problems);
+    }
+    let links = place.ask(&["links"], "");
+    let (opens, visitors) = (links[0]["opens"].as_u64().unwrap(), links[0]["visitors"].as_u64().unwrap());
+    assert!(served > ROUNDS, "{served}");
+    assert!(
+        opens >= served && opens == visitors,
+        "{served} were served, {opens} opens of {visitors} visitors are recorded"
+    );
+    assert!(opens <= served + ROUNDS * 4, "at most those under way are recorded and not served: {opens}, {served}");
+}
+
+/// AT-17, as far as destruction goes: with the key, the visitors of its month are gone for good.
+#[test]
+fn a_destroyed_key_leaves_visitors_that_nobody_can_name() {
+    let place = Place::new();
+    let proxy = place.start();
+    assert_eq!(open(&proxy, &format!("/s/{TOKEN}"), "203.0.113.77", &[]), 200);
+    assert_eq!(proxy.stop(), 0);
+    let config = place.directory.path().join("c.toml");
+    let keys = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_consentry"))
+            .arg("keys")
+            .arg(arguments[0])
+            .arg("--config")
+            .arg(&config)
+            .args(&arguments[1..])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let status = keys(&["status"]);
+    let kid = status.split_whitespace().find(|word| word.starts_with("shop-visitor-")).expect("the month's key").to_owned();
+    keys(&["destroy", "--kid", &kid, "--reason", "test", "--by", "tester", "--active"]);
+    let proxy = place.start();
+    assert_eq!(open(&proxy, &format!("/s/{TOKEN}"), "203.0.113.77", &[]), 200);
+    assert_eq!(proxy.stop(), 0);
+    let events = place.ask(&["events", "--role", "custodian"], "");
+    assert_eq!((events.len(), events[0]["visitor"].is_string(), events[1]["visitor"].is_null()), (2, true, true));
+}
