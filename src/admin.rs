@@ -11,6 +11,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -21,6 +22,7 @@ use pingora::protocols::http::ServerSession;
 use serde_json::{Value, json};
 
 use crate::inventory::listing;
+use crate::ledger::recording::Recording;
 use crate::metrics::Metrics;
 use crate::net::Connections;
 use crate::readiness::Readiness;
@@ -29,6 +31,8 @@ use crate::reload::Store;
 /// The admin application.
 pub struct Admin {
     pub store: Arc<Store>,
+    /// `None`: no access is recorded.
+    pub recording: Option<Arc<Recording>>,
     pub metrics: Arc<Metrics>,
     pub readiness: Readiness,
     pub connections: Arc<Connections>,
@@ -73,6 +77,10 @@ impl Admin {
     }
 
     fn metrics(&self) -> Response<Vec<u8>> {
+        if let Some(recording) = &self.recording {
+            let lost = recording.lost.load(Ordering::Relaxed);
+            self.metrics.ledger.set(&recording.recorder.status(), lost);
+        }
         self.metrics.connections.set(i64::try_from(self.connections.open()).unwrap_or(i64::MAX));
         answer(200, "text/plain; version=0.0.4", self.metrics.encode())
     }
@@ -121,6 +129,7 @@ impl Admin {
             "reload": self.store.status(),
             "catalog": current.ruleset.catalog.counts().into_iter().collect::<std::collections::BTreeMap<_, _>>(),
             "filter_lists": filter_lists,
+            "ledger": self.recording.as_ref().map(|recording| ledger_status(recording)),
             "sites": sites,
         })
     }
@@ -137,6 +146,19 @@ impl Admin {
         let body = json!({ "ruleset": { "version": current.version, "hash": current.ruleset.hash }, "reload": status });
         json_answer(if status.successful { 200 } else { 422 }, &body)
     }
+}
+
+fn ledger_status(recording: &Recording) -> Value {
+    let status = recording.recorder.status();
+    json!({
+        "records": status.last,
+        "queued": status.queued,
+        "lost": recording.lost.load(Ordering::Relaxed).max(status.missed),
+        "checkpoint": status.checkpoint,
+        "failing_since": status.failing.map(|(since, _)| since),
+        "failing": status.failing.map(|(_, kind)| kind.to_string()),
+        "checkpoints_not_copied": status.copy_failing.map(|kind| kind.to_string()),
+    })
 }
 
 fn answer(status: u16, content_type: &'static str, body: Vec<u8>) -> Response<Vec<u8>> {

@@ -90,6 +90,7 @@ impl App {
         let (traffic, admin_address) = (bound.iter().map(|bound| bound.address).collect::<Vec<_>>(), admin.address);
         let pages = Admin {
             store: store.clone(),
+            recording: recording.clone(),
             metrics: metrics.clone(),
             readiness: readiness.clone(),
             connections,

@@ -19,6 +19,7 @@ pub mod trail;
 
 use async_trait::async_trait;
 
+use journal::JournalStatus;
 use pseudonym::{ClientAddress, LinkDigest, ObjectDigest, Pseudonym};
 use record::NewRecord;
 
@@ -30,6 +31,11 @@ pub trait Recorder: Send + Sync {
 
     /// Takes the record to be written soon.
     fn try_record(&self, record: NewRecord) -> Result<(), NotRecorded>;
+
+    /// How it does.
+    fn status(&self) -> JournalStatus {
+        JournalStatus::default()
+    }
 }
 
 /// The record is not taken. The reason is for the recorder's own metrics.

@@ -12,6 +12,7 @@ use crate::consent::Source;
 use crate::consent::signal::FORMATS;
 use crate::enforce::html::Outcome;
 use crate::enforce::{Action, Direction, Tally};
+use crate::ledger::journal::JournalStatus;
 use crate::policy::{PurposeSet, Purposes, Site};
 
 /// Upper bounds in seconds.
@@ -43,6 +44,7 @@ pub struct Metrics {
     pub rejected: IntCounterVec,
     pub requests_in_flight: IntGauge,
     pub connections: IntGauge,
+    pub ledger: LedgerMetrics,
     pub reloads: IntCounterVec,
     pub config_version: IntGauge,
     pub config_last_reload_successful: IntGauge,
@@ -125,6 +127,14 @@ impl Metrics {
             rejected: counters("rejected_total", "Requests and connections refused by the proxy itself.", &["reason"])?,
             requests_in_flight: gauge("requests_in_flight", "Requests being served.")?,
             connections: gauge("connections", "Open connections from visitors.")?,
+            ledger: LedgerMetrics {
+                records: gauge("ledger_records", "Number of the last record in the journal.")?,
+                queued: gauge("ledger_queued", "Records that wait for the disk.")?,
+                unsigned: gauge("ledger_unsigned", "Records since the last signed checkpoint.")?,
+                lost: gauge("ledger_lost", "Accesses that were not recorded since the start.")?,
+                failing: gauge("ledger_failing", "1 while nothing can be written to the journal.")?,
+                copy_failing: gauge("ledger_copy_failing", "1 while checkpoints cannot be copied outside.")?,
+            },
             reloads: counters("reloads_total", "Attempts to load the configuration.", &["action"])?,
             config_version: gauge(
                 "config_version",
@@ -199,6 +209,29 @@ impl Metrics {
             upstream_errors: self.upstream_errors.clone(),
             name: name.into(),
         }
+    }
+}
+
+/// How the ledger does.
+pub struct LedgerMetrics {
+    records: IntGauge,
+    queued: IntGauge,
+    unsigned: IntGauge,
+    lost: IntGauge,
+    failing: IntGauge,
+    copy_failing: IntGauge,
+}
+
+impl LedgerMetrics {
+    /// Takes the present state; `lost` is what requests could not record.
+    pub fn set(&self, status: &JournalStatus, lost: u64) {
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.records.set(number(status.last));
+        self.queued.set(i64::try_from(status.queued).unwrap_or(i64::MAX));
+        self.unsigned.set(number(status.last.saturating_sub(status.checkpoint)));
+        self.lost.set(number(lost.max(status.missed)));
+        self.failing.set(i64::from(status.failing.is_some()));
+        self.copy_failing.set(i64::from(status.copy_failing.is_some()));
     }
 }
 

@@ -101,11 +101,6 @@ impl Ledger {
         Ok(Ledger { recording, journal, stop, housekeeping })
     }
 
-    /// How the journal does.
-    pub fn status(&self) -> JournalStatus {
-        self.journal.status()
-    }
-
     /// Records what is left, and waits until all of it is on disk. For when the last request has ended.
     pub fn stop(self) {
         self.stop.send(()).ok();
@@ -181,5 +176,9 @@ impl Recorder for Journal {
 
     fn try_record(&self, record: NewRecord) -> Result<(), NotRecorded> {
         Journal::try_record(self, record).map_err(|_| NotRecorded)
+    }
+
+    fn status(&self) -> JournalStatus {
+        Journal::status(self)
     }
 }

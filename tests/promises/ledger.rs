@@ -16,6 +16,7 @@ const SHARES: &str = "[[site.share]]\npath = \"/s/{token}/files/*\"\nevent = \"d
 struct Proxy {
     process: Child,
     address: SocketAddr,
+    admin: SocketAddr,
 }
 
 impl Proxy {
@@ -28,11 +29,14 @@ impl Proxy {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map(Result::unwrap);
-        let address = lines
-            .find_map(|line| line.split("traffic on ").nth(1)?.split(',').next().map(str::to_owned))
+        let (address, admin) = lines
+            .find_map(|line| {
+                line.split("traffic on ").nth(1)?.split_once(", admin on ").map(|(a, b)| (a.to_owned(), b.to_owned()))
+            })
             .expect("the ports are in the first line of the log");
         std::thread::spawn(move || lines.for_each(drop));
-        Proxy { process, address: address.parse().unwrap() }
+        let admin = admin.trim_end_matches(|c: char| !c.is_ascii_digit());
+        Proxy { process, address: address.parse().unwrap(), admin: admin.parse().unwrap() }
     }
 
     fn signal(&self, signal: &str) {
@@ -121,6 +125,10 @@ fn the_path_of_a_link_is_known_and_nobodys_address_is_kept() {
     assert_eq!(open(&proxy, &share, "192.0.2.9", &[("Cookie", "session=alice@marked.example")]), 200);
     assert_eq!(open(&proxy, &format!("{share}/files/plan.pdf"), first, &[]), 200);
     assert_eq!(open(&proxy, "/s/other", second, &[]), 200);
+    let status = get(proxy.admin, "/status", &[]).json()["ledger"].clone();
+    assert!(status["records"].as_u64() >= Some(6) && status["failing"].is_null(), "{status:#}");
+    let metrics = get(proxy.admin, "/metrics", &[]).text();
+    assert!(metrics.contains("consentry_ledger_failing 0") && metrics.contains("consentry_ledger_lost 0"), "{metrics}");
     assert_eq!(proxy.stop(), 0);
 
     let links = place.ask(&["links"], "");
@@ -267,7 +275,8 @@ fn a_destroyed_key_leaves_visitors_that_nobody_can_name() {
         String::from_utf8(output.stdout).unwrap()
     };
     let status = keys(&["status"]);
-    let kid = status.split_whitespace().find(|word| word.starts_with("shop-visitor-")).expect("the month's key").to_owned();
+    let kid =
+        status.split_whitespace().find(|word| word.starts_with("shop-visitor-")).expect("the month's key").to_owned();
     keys(&["destroy", "--kid", &kid, "--reason", "test", "--by", "tester", "--active"]);
     let proxy = place.start();
     assert_eq!(open(&proxy, &format!("/s/{TOKEN}"), "203.0.113.77", &[]), 200);
