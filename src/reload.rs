@@ -12,12 +12,14 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::config::{
-    self, Compiled, Config, ConsentSettings, Diagnostic, Limits, Listen, Loaded, Server, Severity, UpstreamSettings,
+    self, Compiled, Config, ConsentSettings, Diagnostic, LedgerSettings, Limits, Listen, Loaded, Server, Severity,
+    UpstreamSettings,
 };
 use crate::consent::signal::FORMATS;
 use crate::consent::{Observer, Resolver, SiteSignals};
 use crate::enforce::html::{GuardFiles, OwnFile};
 use crate::inventory::{Inventory, UnmappedIds};
+use crate::ledger::keys::SiteKeys;
 use crate::metrics::{Metrics, SiteMetrics};
 use crate::net::{UpstreamError, Upstreams};
 use crate::policy::Ruleset;
@@ -93,11 +95,18 @@ pub struct Static {
     pub listen: Listen,
     pub server: Server,
     pub limits: Limits,
+    /// With the sites that it has keys for.
+    pub ledger: Option<(LedgerSettings, Vec<SiteKeys>)>,
 }
 
 impl Static {
     pub fn of(config: &Config) -> Self {
-        Static { listen: config.listen.clone(), server: config.server.clone(), limits: config.limits.clone() }
+        Static {
+            listen: config.listen.clone(),
+            server: config.server.clone(),
+            limits: config.limits.clone(),
+            ledger: config.ledger.clone().map(|ledger| (ledger, config.site_keys())),
+        }
     }
 }
 
@@ -209,7 +218,7 @@ impl Store {
         self.metrics.config_last_reload_success_timestamp.set(unix_time_signed());
         self.metrics.config_version.set(i64::try_from(self.current.load().version).unwrap_or(i64::MAX));
         if restart_needed {
-            log::warn!("[listen], [server] or [limits] changed: restart to apply");
+            log::warn!("[listen], [server], [limits], [ledger] or the sites of the ledger changed: restart to apply");
         }
         self.set_status(ReloadStatus { last_attempt: timestamp(), successful: true, diagnostics, restart_needed })
     }

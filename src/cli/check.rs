@@ -62,6 +62,6 @@ fn print_summary(config: &Config) {
         let hosts: Vec<_> = site.options.hosts.iter().map(ToString::to_string).collect();
         text += &format!("  {} ({}): {}\n", site.options.name, site.options.mode.as_str(), hosts.join(", "));
     }
-    text += "applied by a reload: [consent], [catalog], [[filter_list]], [log], [[site]]; by a restart only: [listen], [server], [limits]\n";
+    text += "applied by a reload: [consent], [catalog], [[filter_list]], [log], [[site]]; by a restart only: [listen], [server], [limits], [ledger]\n";
     super::print(&text);
 }

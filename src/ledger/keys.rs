@@ -28,7 +28,7 @@ pub use manifest::{KeyEntry, KeyPurpose, KeyState};
 pub use permissions::keep_apart;
 
 /// What the keys of a site depend on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SiteKeys {
     /// Its name: letters, digits, `-`, `_` and `.`.
     pub site: Box<str>,
