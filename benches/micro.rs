@@ -177,6 +177,18 @@ mod consent {
         ),
     ];
 
+    fn resolve_each(bencher: Bencher, request: &HeaderMap) {
+        let (own, ruleset) = (OwnCookie::new("consentry", None), ruleset());
+        let resolver = ruleset.sites.first().map(|site| Resolver {
+            site,
+            signals: signals(),
+            own: &own,
+            purposes: &ruleset.purposes,
+            catalog: &ruleset.catalog,
+        });
+        bencher.bench(|| resolver.map(|resolver| resolver.resolve(black_box(request), None, 1_700_000_100, &mut ())));
+    }
+
     #[divan::bench(args = CASES.map(|(name, _)| name))]
     fn resolve(bencher: Bencher, case: &str) {
         let banner = CASES.iter().find(|(name, _)| *name == case).map_or("", |(_, cookies)| cookies);
@@ -185,16 +197,7 @@ mod consent {
         if let Some(value) = cookies.parse().ok().filter(|_| case != "no_cookie") {
             request.insert("cookie", value);
         }
-        let own = OwnCookie::new("consentry", None);
-        let ruleset = ruleset();
-        let resolver = ruleset.sites.first().map(|site| Resolver {
-            site,
-            signals: signals(),
-            own: &own,
-            purposes: &ruleset.purposes,
-            catalog: &ruleset.catalog,
-        });
-        bencher.bench(|| resolver.map(|resolver| resolver.resolve(black_box(&request), None, 1_700_000_100, &mut ())));
+        resolve_each(bencher, &request);
     }
 
     /// As much as a request may carry: 4,000 cookies that say nothing about consent, or as many that claim to.
@@ -204,15 +207,7 @@ mod consent {
         let cookies: Vec<_> = (0..4000).map(|number| format!("{name}={number:05}")).collect();
         let mut request = HeaderMap::new();
         cookies.join("; ").parse().into_iter().for_each(|value| _ = request.insert("cookie", value));
-        let (own, ruleset) = (OwnCookie::new("consentry", None), ruleset());
-        let resolver = ruleset.sites.first().map(|site| Resolver {
-            site,
-            signals: signals(),
-            own: &own,
-            purposes: &ruleset.purposes,
-            catalog: &ruleset.catalog,
-        });
-        bencher.bench(|| resolver.map(|resolver| resolver.resolve(black_box(&request), None, 1_700_000_100, &mut ())));
+        resolve_each(bencher, &request);
     }
 }
 

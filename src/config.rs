@@ -32,8 +32,8 @@ use ring::digest::{SHA256, digest};
 
 use crate::consent::{OwnCookie, SiteSignals};
 use crate::countries::Countries;
+use crate::ledger::journal::Pressure;
 use crate::ledger::keys::SiteKeys;
-use crate::ledger::recording::Pressure;
 use crate::policy::{Catalog, FilterList, OperatorRules, Purposes, Ruleset, Site, SiteOptions};
 
 pub use catalog::built_in as built_in_catalog;

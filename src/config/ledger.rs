@@ -7,8 +7,8 @@ use toml::Spanned;
 
 use super::check::{Check, Text};
 use super::{LedgerSettings, ShareRetention, raw};
+use crate::ledger::journal::Pressure;
 use crate::ledger::keys::keep_apart;
-use crate::ledger::recording::Pressure;
 
 const PRESSURE: [(&str, Pressure); 2] = [("refuse", Pressure::Refuse), ("drop", Pressure::Drop)];
 

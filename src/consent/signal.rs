@@ -57,6 +57,7 @@ mod zaraz;
 use std::borrow::Cow;
 
 pub use choices::{Choices, IdMap};
+pub use decode::iso_time;
 pub use found::{CookieIndex, Found, FoundCookies, MAX_COOKIES, MAX_VALUE};
 pub use gpc::global_privacy_control;
 

@@ -45,12 +45,13 @@ pub struct JournalOptions {
     pub clock: Clock,
 }
 
-/// What happens to a record for which there is no room in the queue.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What happens to a record that cannot be taken, and to the response that it is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Pressure {
-    /// It is refused, and so is what it tells about: nothing is missing.
+    /// It is refused, and the response is not served: nothing is missing.
+    #[default]
     Refuse,
-    /// It is dropped and counted; a `gap` record tells how many are missing.
+    /// It is dropped and counted, and the response is served; a `gap` record tells how many are missing.
     Drop,
 }
 

@@ -10,6 +10,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use super::record::hex;
+
 const VERSION: &[u8] = b"v1";
 
 /// The address of a visitor. It cannot be shown, and is wiped from memory when it goes.
@@ -60,26 +62,22 @@ pub struct ObjectDigest(pub [u8; 16]);
 impl Pseudonym {
     /// 32 lower-case digits.
     pub fn to_hex(self) -> String {
-        hex(self.0)
+        hex(&self.0)
     }
 }
 
 impl LinkDigest {
     /// 32 lower-case digits.
     pub fn to_hex(self) -> String {
-        hex(self.0)
+        hex(&self.0)
     }
 }
 
 impl ObjectDigest {
     /// 32 lower-case digits.
     pub fn to_hex(self) -> String {
-        hex(self.0)
+        hex(&self.0)
     }
-}
-
-fn hex(bytes: [u8; 16]) -> String {
-    format!("{:032x}", u128::from_be_bytes(bytes))
 }
 
 /// A key that is ready for one use. The digest's state holds the key, and is wiped when it goes.

@@ -8,26 +8,18 @@ use serde_json::json;
 
 use super::access::{AccessKey, AccessTracker, Completion, Decision, Ticket, VisitorKey};
 use super::agent::AgentClass;
+use super::journal::Pressure;
 use super::pseudonym::ClientAddress;
 use super::record::{Actor, Erasable, NewRecord, NoVisitor};
 use super::{NotRecorded, Pseudonyms, Recorder};
 use crate::policy::Durability;
-
-/// What becomes of a response whose access cannot be recorded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Pressure {
-    /// It is not served.
-    #[default]
-    Refuse,
-    /// It is served, and the loss counted.
-    Drop,
-}
 
 /// All that recording needs. Shared by all workers.
 pub struct Recording {
     pub recorder: Arc<dyn Recorder>,
     pub pseudonyms: Arc<dyn Pseudonyms>,
     pub accesses: AccessTracker,
+    /// What becomes of a response whose access cannot be recorded.
     pub pressure: Pressure,
     /// Unix time in milliseconds.
     pub clock: Arc<dyn Fn() -> u64 + Send + Sync>,
@@ -52,15 +44,6 @@ pub struct Visitor {
     pub no_visitor: Option<NoVisitor>,
     pub epoch: Option<Box<str>>,
     pub pseudonym: Option<super::pseudonym::Pseudonym>,
-}
-
-impl From<Pressure> for super::journal::Pressure {
-    fn from(pressure: Pressure) -> Self {
-        match pressure {
-            Pressure::Refuse => super::journal::Pressure::Refuse,
-            Pressure::Drop => super::journal::Pressure::Drop,
-        }
-    }
 }
 
 impl Recording {

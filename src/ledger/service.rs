@@ -62,7 +62,7 @@ impl Ledger {
         let made = ring.rotate(now);
         let options = JournalOptions {
             queue: QUEUE,
-            pressure: settings.pressure.into(),
+            pressure: settings.pressure,
             checkpoints: Some(settings.checkpoints.clone()),
             checkpoint_every_ms: CHECKPOINT_EVERY_MS,
             signing_seed: ring.signing_seed()?,
@@ -124,8 +124,8 @@ fn renew(keys: &ArcSwap<KeyRing>, directory: &Path, sites: &[SiteKeys], journal:
         // What cannot be read is not used further: a key may have been destroyed.
         Err(error) => return log::error!("the keys of the ledger cannot be read again: {error}"),
     };
+    let known = keys.load().status(timestamp(now));
     for status in ring.status(timestamp(now)).iter().filter(|status| status.key.state == KeyState::Destroyed) {
-        let known = keys.load().status(timestamp(now));
         let was = known.iter().find(|known| known.key.kid == status.key.kid);
         if was.is_some_and(|was| was.key.state != KeyState::Destroyed) {
             let detail = serde_json::json!({ "kid": status.key.kid, "check": status.key.check });

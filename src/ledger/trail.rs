@@ -13,6 +13,8 @@ use rusqlite::{Connection, OpenFlags, Row, params_from_iter, types::Value};
 use serde::Serialize;
 use sha2::Sha256;
 
+use super::record::hex;
+
 pub use export::{Format, Manifest, csv_cell, export};
 pub use groups::{Dimension, Group, groups};
 
@@ -222,10 +224,6 @@ pub(super) fn per_link(visitor: &[u8], link: &[u8]) -> String {
     mac.update(b"per-link/1");
     mac.update(link);
     hex(mac.finalize().into_bytes().get(..8).unwrap_or_default())
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {

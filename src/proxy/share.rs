@@ -16,8 +16,9 @@ use crate::consent::cookie_pairs;
 use crate::ledger::NotRecorded;
 use crate::ledger::access::{AccessKey, Event, Part, RequestFacts, ResponseFacts, Ticket};
 use crate::ledger::agent::Agent;
+use crate::ledger::journal::Pressure;
 use crate::ledger::record::{Erasable, NewRecord};
-use crate::ledger::recording::{Identity, Pressure, Recording};
+use crate::ledger::recording::{Identity, Recording};
 use crate::policy::{Durability, Host, PurposeSet, ShareLink, Url};
 
 /// The words of [`Context::answered`] that are refusals.

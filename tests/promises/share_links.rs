@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use consentry::ledger::access::AccessTracker;
 use consentry::ledger::agent::AgentClass;
+use consentry::ledger::journal::Pressure;
 use consentry::ledger::pseudonym::{ClientAddress, LinkDigest, ObjectDigest, Pseudonym};
 use consentry::ledger::record::{Actor, EventKind, NewRecord, NoVisitor};
-use consentry::ledger::recording::{Pressure, Recording};
+use consentry::ledger::recording::Recording;
 use consentry::ledger::{NotRecorded, Pseudonyms, Recorder};
 
 use crate::support::{Client, Origin, TestApp, eventually, get, respond, respond_with, site};

@@ -5,11 +5,10 @@ use std::fmt::Write;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::request::{Request, Step, explain};
 use crate::config::Compiled;
+use crate::consent::signal::iso_time;
 use crate::policy::{Country, Host, ResourceKind, Url};
 
 #[derive(Deserialize)]
@@ -116,7 +115,7 @@ impl Entry {
             set_cookies: self.set_cookies(),
             country,
             host: page.map(|page| page.host),
-            time: unix_time(&self.started_date_time).unwrap_or(now),
+            time: iso_time(&self.started_date_time).unwrap_or(now),
             headers: page.map_or(headers, |page| page.headers.clone()),
         }
     }
@@ -158,10 +157,6 @@ fn kind(name: &str) -> ResourceKind {
         other => other,
     };
     ResourceKind::ALL.into_iter().find(|kind| kind.as_str() == name).unwrap_or(ResourceKind::Other)
-}
-
-fn unix_time(text: &str) -> Option<u64> {
-    u64::try_from(OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp()).ok()
 }
 
 /// What has come together.

@@ -9,26 +9,14 @@
 use std::borrow::Cow;
 
 use super::records::{Record, records};
-use super::wp_consent_api::{allowed, category};
+use super::wp_consent_api::{IDS, allowed, category};
 use super::{Choices, Format, Signal, SignalInput, Tier};
 
 const PREFIXES: [&[u8]; 2] = [b"cmplz_rt_", b"cmplz_"];
 const CATEGORIES: [&[u8]; 4] = [b"functional", b"preferences", b"statistics", b"marketing"];
 
-pub(super) const FORMAT: Format = Format {
-    name: "complianz",
-    tier: Tier::Banner,
-    cookies: &["cmplz_*"],
-    listed_cookies: &[],
-    ids: &[
-        ("functional", "necessary"),
-        ("preferences", "preferences"),
-        ("statistics", "analytics"),
-        ("statistics-anonymous", "necessary"),
-        ("marketing", "marketing"),
-    ],
-    read,
-};
+pub(super) const FORMAT: Format =
+    Format { name: "complianz", tier: Tier::Banner, cookies: &["cmplz_*"], listed_cookies: &[], ids: IDS, read };
 
 fn read<'a>(input: &SignalInput<'a>, choices: Choices<'_>) -> Option<Signal<'a>> {
     let named = |wanted: &'static [u8]| {

@@ -26,7 +26,7 @@ pub(super) fn base64(value: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Unix time in seconds of an ISO 8601 date and time as scripts write it (RFC 3339).
-pub(super) fn iso_time(text: &str) -> Option<u64> {
+pub fn iso_time(text: &str) -> Option<u64> {
     u64::try_from(OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp()).ok()
 }
 

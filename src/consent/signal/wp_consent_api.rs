@@ -10,18 +10,21 @@ use super::{Choices, Format, Signal, SignalInput, Tier};
 
 const PREFIX: &[u8] = b"wp_consent_";
 
+/// Its words for categories, which the plugins that write it use for their own records, too.
+pub(super) const IDS: &[(&str, &str)] = &[
+    ("functional", "necessary"),
+    ("preferences", "preferences"),
+    ("statistics", "analytics"),
+    ("statistics-anonymous", "necessary"),
+    ("marketing", "marketing"),
+];
+
 pub(super) const FORMAT: Format = Format {
     name: "wp_consent_api",
     tier: Tier::Neutral,
     cookies: &["wp_consent_*"],
     listed_cookies: &[],
-    ids: &[
-        ("functional", "necessary"),
-        ("preferences", "preferences"),
-        ("statistics", "analytics"),
-        ("statistics-anonymous", "necessary"),
-        ("marketing", "marketing"),
-    ],
+    ids: IDS,
     read,
 };
 

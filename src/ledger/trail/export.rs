@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Access, Filter, Role, Trail, TrailError, hex};
+use super::{Access, Filter, Role, Trail, TrailError};
+use crate::ledger::record::hex;
 
 /// How records are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
