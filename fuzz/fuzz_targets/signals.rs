@@ -1,5 +1,6 @@
 //! Every format of signals on a site where silence is no consent: nothing is a crash, and only a choice of the visitor's
-//! that was understood grants anything.
+//! that was understood grants anything. The environment's `FORMAT=NAME` keeps to one format, so that each can be given
+//! its time; without it the first byte chooses.
 #![no_main]
 
 use std::collections::HashMap;
@@ -39,9 +40,21 @@ impl Observer for Chosen {
     }
 }
 
+/// The position of the one format that the environment names.
+fn only() -> Option<usize> {
+    static ONLY: OnceLock<Option<usize>> = OnceLock::new();
+    *ONLY.get_or_init(|| {
+        let name = std::env::var("FORMAT").ok()?;
+        Some(FORMATS.iter().position(|format| format.name == name).expect("FORMAT is the name of a format"))
+    })
+}
+
 fuzz_target!(|input: &[u8]| {
-    let Some((position, value)) = input.split_first() else { return };
-    let position = usize::from(*position) % FORMATS.len();
+    let (position, value) = match (only(), input.split_first()) {
+        (Some(position), _) => (position, input),
+        (None, Some((first, value))) => (usize::from(*first) % FORMATS.len(), value),
+        (None, None) => return,
+    };
     let name = FORMATS[position].cookies.first().map_or("consentry", |name| name.trim_end_matches('*'));
     // Further cookies may follow in the value.
     let line = [name.as_bytes(), b"=", value].concat();

@@ -5,7 +5,6 @@ use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::civil::Date;
@@ -15,8 +14,8 @@ use serde_json::{Value, json};
 
 use super::BAD_CONFIGURATION;
 use crate::config::{self, Config, LedgerSettings, Loaded};
+use crate::ledger::journal::Guest;
 use crate::ledger::journal::verify::verify;
-use crate::ledger::journal::{Journal, JournalOptions, Pressure};
 use crate::ledger::keys::KeyRing;
 use crate::ledger::record::{EventKind, NewRecord};
 use crate::ledger::trail::{Dimension, Filter, Format, Role, Trail, export, groups};
@@ -209,7 +208,7 @@ fn lines(out: &mut impl Write, items: Vec<impl Serialize>) {
     }
 }
 
-/// Records the question in a journal of its own, beside that of the proxy, which has another writer.
+/// Records the question in a journal of its own, beside that of the proxy.
 fn write_down(
     settings: &LedgerSettings,
     ring: &KeyRing,
@@ -217,19 +216,13 @@ fn write_down(
     role: Role,
     filter: &Filter,
 ) -> Result<(), String> {
-    let seed = ring.signing_seed().map_err(|error| error.to_string())?;
     let beside = |path: &Path| PathBuf::from(format!("{}.audit", path.display()));
-    let options = JournalOptions {
-        queue: 1,
-        pressure: Pressure::Refuse,
+    let now_ms = unix_time_ms();
+    let guest = Guest {
         checkpoints: Some(beside(&settings.checkpoints)),
-        checkpoint_every_ms: 0,
-        signing_seed: seed,
-        clock: Arc::new(unix_time_ms),
+        signing_seed: ring.signing_seed().map_err(|error| error.to_string())?,
+        now_ms,
     };
-    let refused =
-        |error: &dyn std::fmt::Display| format!("not answered, since the question cannot be recorded: {error}");
-    let journal = Journal::open(&beside(&settings.path), options, unix_time_ms()).map_err(|error| refused(&error))?;
     let detail = json!({
         "verb": verb,
         "role": role.as_str(),
@@ -239,9 +232,10 @@ fn write_down(
         "to": filter.to,
     });
     let site = filter.site.as_deref().unwrap_or_default();
-    let record = NewRecord::of_life(EventKind::Audit, site, unix_time_ms(), without_nulls(detail));
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| refused(&error))?;
-    runtime.block_on(journal.record(record)).map_err(|error| refused(&error))?;
+    let record = NewRecord::of_life(EventKind::Audit, site, now_ms, without_nulls(detail));
+    guest
+        .add(&beside(&settings.path), &[&record], &[])
+        .map_err(|error| format!("not answered, since the question cannot be recorded: {error}"))?;
     Ok(())
 }
 

@@ -2,8 +2,9 @@
 //!
 //! One thread writes. It takes all that is queued, puts it into one transaction, and only when that is on disk (SQLite,
 //! WAL, `synchronous=FULL`) tells those who wait: one flush of the disk serves as many visitors as came in the meantime.
-//! No other process may write to the journal; reading it is free.
+//! No other proxy may write to the journal; a [`Guest`] may add a record now and then, and reading it is free.
 
+mod append;
 mod checkpoint;
 mod failure;
 mod schema;
@@ -25,6 +26,7 @@ use self::writer::{Message, Shared};
 use super::chain::Hash;
 use super::record::NewRecord;
 
+pub use self::append::Guest;
 pub use self::failure::{JournalError, NotRecorded, StorageKind};
 
 /// Tells the time, in milliseconds since 1970 (UTC).

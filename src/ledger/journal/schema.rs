@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::failure::{JournalError, StorageKind};
 use crate::ledger::chain::{self, Hash};
@@ -103,18 +103,13 @@ impl Store {
 
     /// The version of the schema and the end of the chain; a new database gets a name.
     pub fn head(&mut self) -> Result<(i64, Head), StorageKind> {
-        let transaction = self.connection.transaction()?;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let version = meta_or(&transaction, "schema", || VERSION)?;
         let fresh = random().ok_or(StorageKind::Disk)?;
         let writer: [u8; 16] = meta_or(&transaction, "writer", || fresh)?;
-        let last = transaction
-            .query_row("SELECT seq, hash, day FROM record ORDER BY seq DESC LIMIT 1", [], |row| {
-                Ok(Head { writer, seq: row.get(0)?, hash: row.get(1)?, day: row.get(2)? })
-            })
-            .optional()?;
+        let head = end(&transaction, writer)?;
         transaction.commit()?;
-        let start = Head { writer, seq: 0, hash: chain::BEFORE_THE_FIRST, day: String::new() };
-        Ok((version, last.unwrap_or(start)))
+        Ok((version, head))
     }
 
     /// Whether the last record is what was written, and is the last that was.
@@ -132,10 +127,6 @@ impl Store {
         Ok(hash == head.hash && written == Some(head.seq))
     }
 
-    pub fn hash_of(&self, seq: u64) -> Result<Option<Hash>, StorageKind> {
-        Ok(self.connection.query_row("SELECT hash FROM record WHERE seq = ?1", [seq], |row| row.get(0)).optional()?)
-    }
-
     /// Takes what was erased out of the write-ahead log, too.
     pub fn empty_log(&self) -> Result<(), StorageKind> {
         let busy: i64 = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
@@ -147,6 +138,31 @@ impl Store {
 pub(super) fn random() -> Option<[u8; 16]> {
     let mut bytes = [0; 16];
     SystemRandom::new().fill(&mut bytes).ok().map(|()| bytes)
+}
+
+/// The end of the chain of `writer`.
+pub(super) fn end(transaction: &Transaction, writer: chain::Writer) -> Result<Head, StorageKind> {
+    let sql = "SELECT seq, hash, day FROM record ORDER BY seq DESC LIMIT 1";
+    let last = transaction
+        .prepare_cached(sql)?
+        .query_row([], |row| Ok(Head { writer, seq: row.get(0)?, hash: row.get(1)?, day: row.get(2)? }))
+        .optional()?;
+    Ok(last.unwrap_or(Head { writer, seq: 0, hash: chain::BEFORE_THE_FIRST, day: String::new() }))
+}
+
+/// Whether the chain that ends at `head` is the one that ended at `known`, gone on.
+pub(super) fn follows(connection: &Connection, head: &Head, known: &Head) -> Result<bool, StorageKind> {
+    Ok(match known.seq {
+        0 => true,
+        seq if seq == head.seq => head.hash == known.hash,
+        seq => hash_of(connection, seq)? == Some(known.hash),
+    })
+}
+
+/// The hash of record `seq`.
+pub(super) fn hash_of(connection: &Connection, seq: u64) -> Result<Option<Hash>, StorageKind> {
+    let mut statement = connection.prepare_cached("SELECT hash FROM record WHERE seq = ?1")?;
+    Ok(statement.query_row([seq], |row| row.get(0)).optional()?)
 }
 
 /// Puts `record` after `head`, and moves `head`.
@@ -163,7 +179,7 @@ pub(super) fn insert(transaction: &Transaction, head: &mut Head, record: &NewRec
     let core = record.core(&head.writer, seq, sealed.as_ref().map(|(_, hash)| hash));
     let hash = chain::record_hash(&head.writer, seq, &head.hash, &core);
     transaction
-        .prepare("INSERT INTO record VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)")?
+        .prepare_cached("INSERT INTO record VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)")?
         .execute(params![
             seq,
             head.day,

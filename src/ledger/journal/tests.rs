@@ -1,4 +1,5 @@
 mod crash;
+mod guests;
 mod tampering;
 mod trouble;
 

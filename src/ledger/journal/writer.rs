@@ -7,12 +7,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rusqlite::TransactionBehavior;
 use serde_json::json;
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
 
-use super::checkpoint::{self, Checkpoint, Signer};
+use super::append::{Appended, Batch};
+use super::checkpoint::{self, Signer};
 use super::failure::{JournalError, NotRecorded, StorageKind};
 use super::schema::{self, FileId, Head, Store};
 use super::{JournalOptions, JournalStatus, Position};
@@ -166,15 +166,14 @@ impl Writer {
             to_copy: Vec::new(),
             _lock: lock,
         };
-        writer.begin(now_ms).map_err(|kind| JournalError::Storage { path: path.into(), kind })?;
+        writer.begin().map_err(|kind| JournalError::Storage { path: path.into(), kind })?;
         Ok(writer)
     }
 
-    /// The first record of a new journal names the key that signs.
-    fn begin(&mut self, now_ms: u64) -> Result<(), StorageKind> {
+    /// A new journal gets its first record.
+    fn begin(&mut self) -> Result<(), StorageKind> {
         if self.head.seq == 0 {
-            let detail = json!({"key": crate::ledger::record::hex(&self.signer.public())});
-            self.append(&[&NewRecord::of_life(EventKind::Genesis, "", now_ms, detail)], &[], Sign::Now)?;
+            self.append(&[], &[], Sign::Now)?;
         }
         self.shared.status().last = self.head.seq;
         Ok(())
@@ -277,11 +276,10 @@ impl Writer {
         positions.first().copied().ok_or(StorageKind::Damaged)
     }
 
-    /// One transaction: `records` at the end of the chain, the parts of `erased` emptied, and the checkpoints that are
-    /// due. All of it is on disk when this returns, or none.
+    /// [`Batch::append`], and what follows from it.
     fn append(&mut self, records: &[&NewRecord], erased: &[u64], sign: Sign) -> Result<Vec<Position>, StorageKind> {
         match self.try_append(records, erased, sign) {
-            Ok((head, positions, checkpoints)) => {
+            Ok(Appended { head, positions, checkpoints }) => {
                 self.head = head;
                 self.shared.status().last = self.head.seq;
                 for checkpoint in checkpoints {
@@ -299,49 +297,15 @@ impl Writer {
         }
     }
 
-    fn try_append(
-        &mut self,
-        records: &[&NewRecord],
-        erased: &[u64],
-        sign: Sign,
-    ) -> Result<(Head, Vec<Position>, Vec<Checkpoint>), StorageKind> {
-        let now = (self.options.clock)();
+    fn try_append(&mut self, records: &[&NewRecord], erased: &[u64], sign: Sign) -> Result<Appended, StorageKind> {
         let store = self.store.as_mut().ok_or(self.failure)?;
         store.is_in_place()?;
-        let transaction = store.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut head = self.head.clone();
-        let mut checkpoints = Vec::new();
-        let mut positions = Vec::with_capacity(records.len());
-        let at_times = records.iter().map(|record| (record.at_ms, Some(*record)));
-        let tick = records.is_empty().then_some((now, None));
-        for (at_ms, record) in at_times.chain(tick) {
-            let today = day(at_ms);
-            if today > head.day {
-                if head.seq > 0 {
-                    let root = checkpoint::day_root(&transaction, &head.day)?;
-                    checkpoints.push(self.signer.sign(&head, now, Some((head.day.clone(), root))));
-                }
-                head.day = today;
-            }
-            if let Some(record) = record {
-                schema::insert(&transaction, &mut head, record)?;
-                positions.push(Position { seq: head.seq, hash: head.hash });
-            }
-        }
-        let signed = checkpoints.last().map_or(self.signed, |last| (last.seq, last.at_ms));
-        let is_due = sign == Sign::Now || now >= signed.1.saturating_add(self.options.checkpoint_every_ms);
-        if is_due && head.seq > signed.0 {
-            checkpoints.push(self.signer.sign(&head, now, None));
-        }
-        for seq in erased {
-            schema::erase(&transaction, *seq)?;
-        }
-        for checkpoint in &checkpoints {
-            checkpoint.store(&transaction)?;
-        }
-        schema::acknowledge(&transaction, &head)?;
-        transaction.commit()?;
-        Ok((head, positions, checkpoints))
+        let due_ms = match sign {
+            Sign::Now => 0,
+            Sign::WhenDue => self.signed.1.saturating_add(self.options.checkpoint_every_ms),
+        };
+        let batch = Batch { records, erased, now_ms: (self.options.clock)(), signed: (self.signed.0, due_ms) };
+        batch.append(store, &self.signer, &self.head)
     }
 
     fn copy_outside(&mut self) {
@@ -392,7 +356,7 @@ impl Writer {
         if head.writer != self.head.writer {
             return Err(StorageKind::Missing);
         }
-        let is_ours = self.head.seq == 0 || store.hash_of(self.head.seq)? == Some(self.head.hash);
+        let is_ours = schema::follows(&store.connection, &head, &self.head)?;
         if is_ours && store.is_whole(&head)? { Ok((store, head)) } else { Err(StorageKind::Damaged) }
     }
 }
@@ -412,7 +376,8 @@ fn compare_with_outside(path: &Path, options: &JournalOptions, store: &Store, he
     if last.seq > head.seq {
         return Err(JournalError::Behind { path: path.into(), last: head.seq, signed: last.seq });
     }
-    let hash = store.hash_of(last.seq).map_err(|kind| JournalError::Storage { path: path.into(), kind })?;
+    let hash = schema::hash_of(&store.connection, last.seq)
+        .map_err(|kind| JournalError::Storage { path: path.into(), kind })?;
     if last.writer != head.writer || hash.is_some_and(|hash| hash != last.hash) {
         return Err(JournalError::OtherJournal { path: outside.clone() });
     }
