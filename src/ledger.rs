@@ -20,7 +20,7 @@ pub mod trail;
 use async_trait::async_trait;
 
 use journal::JournalStatus;
-use pseudonym::{ClientAddress, LinkDigest, ObjectDigest, Pseudonym};
+use pseudonym::{ClientAddress, ConsentDigest, LinkDigest, ObjectDigest, Pseudonym};
 use record::NewRecord;
 
 /// Takes records.
@@ -46,6 +46,9 @@ pub struct NotRecorded;
 pub trait Pseudonyms: Send + Sync {
     /// The epoch and the visitor's pseudonym in it. `None`: there is no key for that time.
     fn visitor(&self, site: &str, at_ms: u64, address: &ClientAddress) -> Option<(Box<str>, Pseudonym)>;
+
+    /// The digest of the id in the visitor's own consent cookie. `None`: there is no key for that time.
+    fn consent(&self, site: &str, at_ms: u64, id: &[u8]) -> Option<ConsentDigest>;
 
     /// `None`: the site has no key for links.
     fn link(&self, site: &str, token: &[u8]) -> Option<LinkDigest>;

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::pseudonym::{ClientAddress, DigestKey, LinkDigest, ObjectDigest, Pseudonym};
+use super::pseudonym::{ClientAddress, ConsentDigest, DigestKey, LinkDigest, ObjectDigest, Pseudonym};
 use file::Secret;
 
 pub use epoch::{Epoch, NotAnEpoch};
@@ -69,9 +69,15 @@ pub struct KeyRing {
 /// The keys of one site, ready for use.
 #[derive(Default)]
 struct Loaded {
-    visitors: BTreeMap<Epoch, Result<DigestKey, NoPseudonym>>,
+    months: BTreeMap<Epoch, Result<Month, NoPseudonym>>,
     link: Option<DigestKey>,
     object: Option<DigestKey>,
+}
+
+/// What the one secret of a month makes: all of it is gone with that.
+struct Month {
+    visitor: DigestKey,
+    consent: DigestKey,
 }
 
 impl KeyRing {
@@ -97,20 +103,27 @@ impl KeyRing {
         let entries = manifest::read(&self.directory)?;
         let mut loaded: HashMap<Box<str>, Loaded> = HashMap::new();
         for entry in &entries {
-            let key = self.load_key(entry)?;
+            let secret = self.load_secret(entry)?;
+            let expand = |label| DigestKey::expand(&secret.as_ref().ok()?.bytes, label);
             let site = loaded.entry(entry.site.clone()).or_default();
+            let label = entry.purpose.label();
             match (entry.purpose, entry.epoch) {
-                (KeyPurpose::Visitor, Some(epoch)) => _ = site.visitors.insert(epoch, key),
+                (KeyPurpose::Visitor, Some(epoch)) => {
+                    let month = expand(label).zip(expand("consentry/consent/v1"));
+                    let month = month.map(|(visitor, consent)| Month { visitor, consent });
+                    let why = secret.as_ref().err().copied().unwrap_or(NoPseudonym::NoKey);
+                    site.months.insert(epoch, month.ok_or(why));
+                }
                 (KeyPurpose::Visitor, None) => {}
-                (KeyPurpose::Link, _) => site.link = key.ok(),
-                (KeyPurpose::Object, _) => site.object = key.ok(),
+                (KeyPurpose::Link, _) => site.link = expand(label),
+                (KeyPurpose::Object, _) => site.object = expand(label),
             }
         }
         (self.entries, self.loaded) = (entries, loaded);
         Ok(())
     }
 
-    fn load_key(&self, entry: &KeyEntry) -> Result<Result<DigestKey, NoPseudonym>, KeyError> {
+    fn load_secret(&self, entry: &KeyEntry) -> Result<Result<Secret, NoPseudonym>, KeyError> {
         let name = entry.file_name();
         let path = self.directory.join(&name);
         if entry.state == KeyState::Destroyed {
@@ -124,7 +137,7 @@ impl KeyRing {
         if secret.kid != entry.kid || secret.check() != *entry.check {
             return Err(KeyError::Other { path, expected: entry.kid.clone() });
         }
-        Ok(DigestKey::expand(&secret.bytes, entry.purpose.label()).ok_or(NoPseudonym::NoKey))
+        Ok(Ok(secret))
     }
 
     /// Who `address` is in `site` in the month that `at_ms` lies in, in milliseconds since 1970 UTC.
@@ -143,11 +156,29 @@ impl KeyRing {
     }
 
     fn pseudonym(&self, site: &str, epoch: Epoch, address: &ClientAddress) -> Result<Pseudonym, NoPseudonym> {
-        match self.loaded.get(site).and_then(|keys| keys.visitors.get(&epoch)) {
-            Some(Ok(key)) => Ok(key.visitor(site, address)),
-            Some(Err(reason)) => Err(*reason),
-            None => Err(NoPseudonym::NoKey),
-        }
+        Ok(self.month(site, epoch)?.visitor.visitor(site, address))
+    }
+
+    /// The digest of the id that a visitor's own consent cookie bears, in the month that `at_ms` lies in: by it a visitor
+    /// can ask for what is about them. It is of the month, so that it leads no further than the pseudonym.
+    ///
+    /// # Errors
+    /// As [`KeyRing::visitor`].
+    pub fn consent(&self, site: &str, at_ms: u64, id: &[u8]) -> Result<ConsentDigest, NoPseudonym> {
+        let epoch = self.epoch(site, at_ms).ok_or(NoPseudonym::NoKey)?;
+        Ok(ConsentDigest(self.month(site, epoch)?.consent.named(site, id)))
+    }
+
+    /// [`KeyRing::consent`] for every month whose key is there.
+    pub fn consents(&self, site: &str, id: &[u8]) -> Vec<(Epoch, ConsentDigest)> {
+        let months = self.loaded.get(site).into_iter().flat_map(|keys| &keys.months);
+        let digest = |month: &Month| ConsentDigest(month.consent.named(site, id));
+        months.filter_map(|(epoch, month)| Some((*epoch, digest(month.as_ref().ok()?)))).collect()
+    }
+
+    fn month(&self, site: &str, epoch: Epoch) -> Result<&Month, NoPseudonym> {
+        let month = self.loaded.get(site).and_then(|keys| keys.months.get(&epoch));
+        month.ok_or(NoPseudonym::NoKey)?.as_ref().map_err(|why| *why)
     }
 
     /// The digest of a share link's token. `None` without a key.
@@ -188,7 +219,7 @@ impl KeyRing {
     fn has(&self, entry: &KeyEntry) -> bool {
         let Some(keys) = self.loaded.get(&entry.site) else { return false };
         match entry.purpose {
-            KeyPurpose::Visitor => entry.epoch.and_then(|epoch| keys.visitors.get(&epoch)).is_some_and(Result::is_ok),
+            KeyPurpose::Visitor => entry.epoch.and_then(|epoch| keys.months.get(&epoch)).is_some_and(Result::is_ok),
             KeyPurpose::Link => keys.link.is_some(),
             KeyPurpose::Object => keys.object.is_some(),
         }

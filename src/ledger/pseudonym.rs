@@ -59,6 +59,10 @@ pub struct LinkDigest(pub [u8; 16]);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectDigest(pub [u8; 16]);
 
+/// A visitor of one site in one epoch, by the id in the own consent cookie.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConsentDigest(pub [u8; 16]);
+
 impl Pseudonym {
     /// 32 lower-case digits.
     pub fn to_hex(self) -> String {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::agent::AgentClass;
 use super::chain::{Hash, Writer};
-use super::pseudonym::{LinkDigest, ObjectDigest, Pseudonym};
+use super::pseudonym::{ConsentDigest, LinkDigest, ObjectDigest, Pseudonym};
 
 const SCHEMA: u8 = 1;
 
@@ -160,8 +160,7 @@ pub struct Erasable {
     pub country: Option<Box<str>>,
     /// The registrable host, `direct` or `same`.
     pub referrer: Option<Box<str>>,
-    /// The keyed digest of the visitor's consent id.
-    pub consent: Option<[u8; 16]>,
+    pub consent: Option<ConsentDigest>,
 }
 
 impl Erasable {
@@ -173,7 +172,7 @@ impl Erasable {
             ("ua", self.agent_name.as_deref().map(Value::from)),
             ("cc", self.country.as_deref().map(Value::from)),
             ("ref", self.referrer.as_deref().map(Value::from)),
-            ("cid", self.consent.map(|consent| Value::from(hex(&consent)))),
+            ("cid", self.consent.map(|consent| Value::from(hex(&consent.0)))),
         ];
         let fields: BTreeMap<_, _> = known.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         (!fields.is_empty()).then(|| canonical(fields))

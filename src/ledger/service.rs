@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::access::AccessTracker;
 use super::journal::{Clock, Journal, JournalError, JournalOptions, JournalStatus};
 use super::keys::{KeyError, KeyRing, KeyState, SiteKeys, keep_apart};
-use super::pseudonym::{ClientAddress, LinkDigest, ObjectDigest, Pseudonym};
+use super::pseudonym::{ClientAddress, ConsentDigest, LinkDigest, ObjectDigest, Pseudonym};
 use super::record::{EventKind, NewRecord};
 use super::recording::Recording;
 use super::{NotRecorded, Pseudonyms, Recorder};
@@ -157,6 +157,10 @@ impl Pseudonyms for Keys {
     fn visitor(&self, site: &str, at_ms: u64, address: &ClientAddress) -> Option<(Box<str>, Pseudonym)> {
         let (epoch, pseudonym) = self.0.load().visitor(site, at_ms, address).ok()?;
         Some((epoch.to_string().into(), pseudonym))
+    }
+
+    fn consent(&self, site: &str, at_ms: u64, id: &[u8]) -> Option<ConsentDigest> {
+        self.0.load().consent(site, at_ms, id).ok()
     }
 
     fn link(&self, site: &str, token: &[u8]) -> Option<LinkDigest> {

@@ -134,7 +134,9 @@ fn candidate(
             agent_name: agent.name,
             country: country(session, context, &gateway.server, &site.options).map(|country| country.as_str().into()),
             referrer: referrer(session, context.decision.as_ref()?),
-            consent: None,
+            consent: consent_id(session, context)
+                .filter(|_| visitor.no_visitor.is_none())
+                .and_then(|id| recording.pseudonyms.consent(name, at_ms, id.as_bytes())),
         },
     };
     let key = AccessKey { site: name.into(), visitor: visitor.key, link, object, event };
@@ -148,6 +150,14 @@ fn identity(gateway: &Gateway, session: &Session, share: &ShareLink) -> Identity
     }
     let address = client(session, &gateway.server.trusted_proxies);
     address.map_or(Identity::Unknown, Identity::Address)
+}
+
+/// The id that the visitor's own consent cookie bears: what is about them can be found by it.
+fn consent_id<'a>(session: &'a Session, context: &Context) -> Option<&'a str> {
+    let own = &context.snapshot.consent.cookie;
+    let mut cookies = cookie_pairs(&session.req_header().headers).filter(|cookie| cookie.name == own.name.as_bytes());
+    let consent = cookies.find_map(|cookie| own.parse(cookie.value, &context.snapshot.ruleset.purposes))?;
+    Some(consent.receipt_id)
 }
 
 /// The version of the policy in force.

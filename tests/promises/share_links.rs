@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use consentry::ledger::access::AccessTracker;
 use consentry::ledger::agent::AgentClass;
 use consentry::ledger::journal::Pressure;
-use consentry::ledger::pseudonym::{ClientAddress, LinkDigest, ObjectDigest, Pseudonym};
+use consentry::ledger::pseudonym::{ClientAddress, ConsentDigest, LinkDigest, ObjectDigest, Pseudonym};
 use consentry::ledger::record::{Actor, EventKind, NewRecord, NoVisitor};
 use consentry::ledger::recording::Recording;
 use consentry::ledger::{NotRecorded, Pseudonyms, Recorder};
@@ -47,6 +47,10 @@ fn head(text: &[u8]) -> [u8; 16] {
 impl Pseudonyms for Plain {
     fn visitor(&self, _site: &str, _at_ms: u64, _address: &ClientAddress) -> Option<(Box<str>, Pseudonym)> {
         Some(("2026-11".into(), Pseudonym([7; 16])))
+    }
+
+    fn consent(&self, _site: &str, _at_ms: u64, id: &[u8]) -> Option<ConsentDigest> {
+        Some(ConsentDigest(head(id)))
     }
 
     fn link(&self, _site: &str, token: &[u8]) -> Option<LinkDigest> {
@@ -140,6 +144,26 @@ fn a_visit_is_one_open_and_one_download() {
 }
 
 /// AT-15.
+#[test]
+fn who_has_a_consent_id_can_be_found_by_it() {
+    let shop = Shop::start(Pressure::Refuse);
+    let own = |value: &str| format!("consentry={value}");
+    let cookies = [
+        own("1~~~1772442930~k3f9q2"),
+        own("broken") + "; " + &own("1~analytics~~1772442930~zz81"),
+        own("1~~~1772442930~k3f9q2") + "; session=alice",
+        "theme=dark".into(),
+        own("1~~~1772442930~"),
+    ];
+    for (position, cookie) in cookies.iter().enumerate() {
+        assert_eq!(shop.get(&format!("/s/link{position}"), &[("Cookie", cookie)]), 200);
+    }
+    let records = shop.memory.records.lock().unwrap();
+    let found: Vec<_> = records.iter().map(|record| record.erasable.consent).collect();
+    let id = |id: &[u8]| Some(ConsentDigest(head(id)));
+    assert!(found == [id(b"k3f9q2"), id(b"zz81"), None, None, None], "a member leaves none");
+}
+
 #[test]
 fn a_member_leaves_no_pseudonym() {
     let shop = Shop::start(Pressure::Refuse);

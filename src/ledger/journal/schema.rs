@@ -197,7 +197,7 @@ pub(super) fn insert(transaction: &Transaction, head: &mut Head, record: &NewRec
             erasable.agent_name,
             erasable.country,
             erasable.referrer,
-            erasable.consent,
+            erasable.consent.map(|consent| consent.0),
         ])?;
     head.seq = seq;
     head.hash = hash;

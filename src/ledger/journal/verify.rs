@@ -10,7 +10,7 @@ use super::checkpoint::{self, Checkpoint, PublicKey};
 use super::failure::StorageKind;
 use super::schema;
 use crate::ledger::chain::{self, Hash, Writer};
-use crate::ledger::pseudonym::{ObjectDigest, Pseudonym};
+use crate::ledger::pseudonym::{ConsentDigest, ObjectDigest, Pseudonym};
 use crate::ledger::record::{Erasable, EventKind, from_hex, hex};
 
 /// Something that is not as it was written, and where.
@@ -194,7 +194,7 @@ impl Chain {
             agent_name: row.get(7)?,
             country: row.get(8)?,
             referrer: row.get(9)?,
-            consent: row.get(10)?,
+            consent: row.get::<_, Option<[u8; 16]>>(10)?.map(ConsentDigest),
         };
         let committed = fields.get("x").and_then(Value::as_str).and_then(from_hex);
         Ok(match (salt, part.part(), committed) {

@@ -68,6 +68,24 @@ fn at_16_one_visitor_in_one_site_and_month() {
 }
 
 #[test]
+fn a_consent_id_leads_no_further_than_a_month() {
+    let (_directory, mut ring) = ring();
+    let consent = |ring: &KeyRing, site, at| ring.consent(site, ms(at), b"k3f9q2").map(|digest| digest.0);
+    let november = consent(&ring, "dam", NOVEMBER).ok().unwrap();
+    assert!(consent(&ring, "dam", "2026-12-15T00:00:00Z").is_ok_and(|december| december != november));
+    assert!(consent(&ring, "shop.example", NOVEMBER).is_ok_and(|other| other != november));
+    assert_ne!(november, ring.link("dam", b"k3f9q2").unwrap().0, "another purpose");
+    let all = |ring: &KeyRing| -> Vec<_> {
+        ring.consents("dam", b"k3f9q2").into_iter().map(|(epoch, digest)| (epoch.to_string(), digest.0)).collect()
+    };
+    assert_eq!(all(&ring)[0], ("2026-11".to_owned(), november));
+    assert_eq!(all(&ring).len(), 2);
+    ring.destroy(&kid(&ring, "dam", "2026-11"), time(NOVEMBER), "officer", "due").unwrap();
+    assert!(consent(&ring, "dam", NOVEMBER).is_err_and(|why| why == NoPseudonym::Destroyed));
+    assert_eq!(all(&ring).len(), 1);
+}
+
+#[test]
 fn without_a_key_there_is_no_pseudonym() {
     let (directory, ring) = ring();
     let who = address("203.0.113.7");
