@@ -5,9 +5,10 @@
 //! No other proxy may write to the journal; a [`Guest`] may add a record now and then, and reading it is free.
 
 mod append;
-mod checkpoint;
+pub(in crate::ledger) mod checkpoint;
 mod failure;
 mod schema;
+pub(in crate::ledger) mod stored;
 #[cfg(test)]
 mod tests;
 pub mod verify;
