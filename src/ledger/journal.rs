@@ -29,6 +29,7 @@ use super::record::NewRecord;
 
 pub use self::append::Guest;
 pub use self::failure::{JournalError, NotRecorded, StorageKind};
+pub use self::writer::day;
 
 /// Tells the time, in milliseconds since 1970 (UTC).
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
