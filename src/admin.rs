@@ -79,7 +79,11 @@ impl Admin {
     fn metrics(&self) -> Response<Vec<u8>> {
         if let Some(recording) = &self.recording {
             let lost = recording.lost.load(Ordering::Relaxed);
-            self.metrics.ledger.set(&recording.recorder.status(), lost);
+            let status = recording.recorder.status();
+            self.metrics.ledger.set(&status, lost);
+            if let Some(central) = &recording.central {
+                self.metrics.ledger.set_shipping(&central.status(), status.last, recording.now());
+            }
         }
         self.metrics.connections.set(i64::try_from(self.connections.open()).unwrap_or(i64::MAX));
         answer(200, "text/plain; version=0.0.4", self.metrics.encode())
@@ -158,6 +162,18 @@ fn ledger_status(recording: &Recording) -> Value {
         "failing_since": status.failing.map(|(since, _)| since),
         "failing": status.failing.map(|(_, kind)| kind.to_string()),
         "checkpoints_not_copied": status.copy_failing.map(|kind| kind.to_string()),
+        "central": recording.central.as_ref().map(|central| {
+            let central = central.status();
+            json!({
+                "server": central.server,
+                "shipped": central.shipped,
+                "lag_records": central.lag_records(status.last),
+                "lag_seconds": central.lag_seconds(status.last, recording.now()),
+                "forks": central.forks,
+                "failing_since": central.failing.as_ref().map(|(since, _)| since),
+                "failing": central.failing.as_ref().map(|(_, why)| why),
+            })
+        }),
     })
 }
 

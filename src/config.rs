@@ -133,7 +133,7 @@ pub struct SiteConfig {
 }
 
 /// Where the ledger of share links is. A change needs a restart.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct LedgerSettings {
     /// The database.
     pub path: PathBuf,
@@ -143,6 +143,19 @@ pub struct LedgerSettings {
     pub checkpoints: PathBuf,
     /// What becomes of responses whose access cannot be recorded.
     pub pressure: Pressure,
+    /// Where the records of all replicas come together.
+    pub central: Option<CentralSettings>,
+}
+
+/// The PostgreSQL of the central store.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CentralSettings {
+    /// As of `libpq`: `host=db.example user=edge dbname=trail sslmode=require`, or an address.
+    pub connection: String,
+    /// The file that holds the password and nothing else.
+    pub password_file: Option<PathBuf>,
+    /// PEM certificates that are trusted instead of the system's.
+    pub ca: Option<PathBuf>,
 }
 
 /// How long records of share links are kept, in calendar months of the site's time zone.

@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod agent;
+pub mod central;
 pub mod chain;
 pub mod journal;
 pub mod keys;

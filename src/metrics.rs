@@ -12,6 +12,7 @@ use crate::consent::Source;
 use crate::consent::signal::FORMATS;
 use crate::enforce::html::Outcome;
 use crate::enforce::{Action, Direction, Tally};
+use crate::ledger::central::CentralStatus;
 use crate::ledger::journal::JournalStatus;
 use crate::policy::{PurposeSet, Purposes, Site};
 
@@ -134,6 +135,16 @@ impl Metrics {
                 lost: gauge("ledger_lost", "Accesses that were not recorded since the start.")?,
                 failing: gauge("ledger_failing", "1 while nothing can be written to the journal.")?,
                 copy_failing: gauge("ledger_copy_failing", "1 while checkpoints cannot be copied outside.")?,
+                shipping_lag_records: gauge(
+                    "ledger_shipping_lag_records",
+                    "Records that are not known to be in the central store.",
+                )?,
+                shipping_lag_seconds: gauge("ledger_shipping_lag_seconds", "Age of the oldest of them.")?,
+                shipping_failing: gauge("ledger_shipping_failing", "1 while nothing arrives in the central store.")?,
+                shipping_forks: gauge(
+                    "ledger_shipping_forks",
+                    "Times that the journal was not the one that was shipped, since the start.",
+                )?,
             },
             reloads: counters("reloads_total", "Attempts to load the configuration.", &["action"])?,
             config_version: gauge(
@@ -220,12 +231,15 @@ pub struct LedgerMetrics {
     lost: IntGauge,
     failing: IntGauge,
     copy_failing: IntGauge,
+    shipping_lag_records: IntGauge,
+    shipping_lag_seconds: IntGauge,
+    shipping_failing: IntGauge,
+    shipping_forks: IntGauge,
 }
 
 impl LedgerMetrics {
     /// Takes the present state; `lost` is what requests could not record.
     pub fn set(&self, status: &JournalStatus, lost: u64) {
-        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         self.records.set(number(status.last));
         self.queued.set(i64::try_from(status.queued).unwrap_or(i64::MAX));
         self.unsigned.set(number(status.last.saturating_sub(status.checkpoint)));
@@ -233,6 +247,18 @@ impl LedgerMetrics {
         self.failing.set(i64::from(status.failing.is_some()));
         self.copy_failing.set(i64::from(status.copy_failing.is_some()));
     }
+
+    /// Takes the present state of shipping a journal that ends with record `last`.
+    pub fn set_shipping(&self, status: &CentralStatus, last: u64, now_ms: u64) {
+        self.shipping_lag_records.set(number(status.lag_records(last)));
+        self.shipping_lag_seconds.set(number(status.lag_seconds(last, now_ms)));
+        self.shipping_failing.set(i64::from(status.failing.is_some()));
+        self.shipping_forks.set(number(status.forks));
+    }
+}
+
+fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// What became of a violation report.

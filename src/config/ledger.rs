@@ -1,14 +1,20 @@
 //! Where the ledger and its keys are, and how long a site keeps its records.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use jiff::tz::TimeZone;
+use postgres::config::{Host, SslMode};
 use toml::Spanned;
 
 use super::check::{Check, Text};
-use super::{LedgerSettings, ShareRetention, raw};
+use super::{CentralSettings, LedgerSettings, ShareRetention, raw};
+use crate::ledger::central::parse;
 use crate::ledger::journal::Pressure;
 use crate::ledger::keys::keep_apart;
+
+/// What a connection looks like.
+const CONNECTION: &str = "host=db.example user=consentry dbname=consentry sslmode=require";
 
 const PRESSURE: [(&str, Pressure); 2] = [("refuse", Pressure::Refuse), ("drop", Pressure::Drop)];
 
@@ -32,6 +38,7 @@ pub(super) fn ledger(check: &mut Check<'_>, raw: Option<Spanned<raw::Ledger>>, b
         keys: base.join(keys.get_ref()),
         checkpoints: base.join(checkpoints),
         pressure: check.choice(raw.pressure.as_ref(), &PRESSURE).unwrap_or_default(),
+        central: raw.postgres.and_then(|postgres| central(check, postgres, base)),
     };
     if let Err(error) = keep_apart(&settings.keys, &settings.path) {
         check.error(keys.span(), error.to_string(), "put the keys in a directory of their own, out of every backup");
@@ -52,6 +59,54 @@ pub(super) fn ledger(check: &mut Check<'_>, raw: Option<Spanned<raw::Ledger>>, b
         );
     }
     Some(settings)
+}
+
+/// The central store, with paths relative to `base`.
+fn central(check: &mut Check<'_>, raw: Spanned<raw::Postgres>, base: &Path) -> Option<CentralSettings> {
+    let span = raw.span();
+    let raw = raw.into_inner();
+    let Some(connection) = raw.connection else {
+        check.error(span, "the central store has no `connection`", format!("add `connection = \"{CONNECTION}\"`"));
+        return None;
+    };
+    let parsed = match parse(connection.get_ref()) {
+        Ok(parsed) => parsed,
+        Err(problem) => {
+            let help = format!("write `{CONNECTION}`; `require` verifies the certificate, by `ca` or the system's");
+            check.error(connection.span(), format!("this is no connection to PostgreSQL: {problem}"), help);
+            return None;
+        }
+    };
+    if parsed.get_password().is_some() {
+        check.warning(
+            connection.span(),
+            "the password of the central store is in the configuration",
+            "put it into a file of its own, which only the proxy may read, and name that by `password_file`",
+        );
+    }
+    if parsed.get_ssl_mode() != SslMode::Require && leaves_the_host(&parsed) {
+        check.warning(
+            connection.span(),
+            "records may go to the central store in the clear",
+            "add `sslmode=require` to `connection`",
+        );
+    }
+    let file = |path: Option<Text>| path.map(|path| base.join(path.get_ref()));
+    Some(CentralSettings {
+        connection: connection.into_inner(),
+        password_file: file(raw.password_file),
+        ca: file(raw.ca),
+    })
+}
+
+/// Whether the server may be on another machine.
+fn leaves_the_host(config: &postgres::Config) -> bool {
+    let addresses = config.get_hostaddrs();
+    let named = config.get_hosts().iter().any(|host| match host {
+        Host::Tcp(name) => name != "localhost" && !name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()),
+        Host::Unix(_) => false,
+    });
+    if addresses.is_empty() { named } else { !addresses.iter().all(IpAddr::is_loopback) }
 }
 
 /// Where a site's months begin and end.

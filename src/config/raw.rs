@@ -215,6 +215,15 @@ pub(super) struct Ledger {
     pub keys: Option<Text>,
     pub checkpoints: Option<Text>,
     pub pressure: Option<Text>,
+    pub postgres: Option<Spanned<Postgres>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Postgres {
+    pub connection: Option<Text>,
+    pub password_file: Option<Text>,
+    pub ca: Option<Text>,
 }
 
 /// A catalog file.

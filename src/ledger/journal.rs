@@ -5,9 +5,10 @@
 //! No other proxy may write to the journal; a [`Guest`] may add a record now and then, and reading it is free.
 
 mod append;
-mod checkpoint;
+pub(in crate::ledger) mod checkpoint;
 mod failure;
 mod schema;
+pub(in crate::ledger) mod stored;
 #[cfg(test)]
 mod tests;
 pub mod verify;
@@ -28,6 +29,7 @@ use super::record::NewRecord;
 
 pub use self::append::Guest;
 pub use self::failure::{JournalError, NotRecorded, StorageKind};
+pub use self::writer::day;
 
 /// Tells the time, in milliseconds since 1970 (UTC).
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;

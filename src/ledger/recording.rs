@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::access::{AccessKey, AccessTracker, Completion, Decision, Ticket, VisitorKey};
 use super::agent::AgentClass;
+use super::central::Watch;
 use super::journal::Pressure;
 use super::pseudonym::ClientAddress;
 use super::record::{Actor, Erasable, NewRecord, NoVisitor};
@@ -25,6 +26,8 @@ pub struct Recording {
     pub clock: Arc<dyn Fn() -> u64 + Send + Sync>,
     /// Records that were not taken.
     pub lost: AtomicU64,
+    /// How records get to the central store, if there is one.
+    pub central: Option<Watch>,
     /// Visitors of whom nothing is known, so that each stands alone.
     pub strangers: AtomicU64,
 }

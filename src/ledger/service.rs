@@ -1,6 +1,6 @@
 //! The ledger of a running proxy: keys, journal and recording together, and what has to be done now and then.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -11,13 +11,14 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::access::AccessTracker;
+use super::central::{Route, Shipper};
 use super::journal::{Clock, Journal, JournalError, JournalOptions, JournalStatus};
 use super::keys::{KeyError, KeyRing, KeyState, SiteKeys, keep_apart};
 use super::pseudonym::{ClientAddress, ConsentDigest, LinkDigest, ObjectDigest, Pseudonym};
 use super::record::{EventKind, NewRecord};
 use super::recording::Recording;
 use super::{NotRecorded, Pseudonyms, Recorder};
-use crate::config::LedgerSettings;
+use crate::config::{CentralSettings, LedgerSettings};
 
 /// Records that may wait for the disk.
 const QUEUE: usize = 16_384;
@@ -34,6 +35,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// Keys are read again, and made ahead, once in so many sweeps: what was destroyed is out of memory a minute later.
 const SWEEPS_PER_ROTATION: u32 = 12;
 
+/// How long the end may wait for the central store.
+const LAST_SHIPMENT: Duration = Duration::from_secs(5);
+
 /// Why the ledger cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -49,6 +53,7 @@ pub enum LedgerError {
 pub struct Ledger {
     pub recording: Arc<Recording>,
     journal: Journal,
+    shipper: Option<Shipper>,
     stop: SyncSender<()>,
     housekeeping: JoinHandle<()>,
 }
@@ -75,6 +80,8 @@ impl Ledger {
             Err(error) => log::warn!("no key of the ledger can be made: {error}"),
         }
         let keys = Arc::new(ArcSwap::from_pointee(ring));
+        let route = settings.central.clone().map(|store| route(store, settings.path.clone(), &journal, clock.clone()));
+        let shipper = route.map(Shipper::start).transpose()?;
         let recording = Arc::new(Recording {
             recorder: Arc::new(journal.clone()),
             pseudonyms: Arc::new(Keys(keys.clone())),
@@ -82,6 +89,7 @@ impl Ledger {
             pressure: settings.pressure,
             clock: clock.clone(),
             lost: Default::default(),
+            central: shipper.as_ref().map(|shipper| shipper.watch.clone()),
             strangers: Default::default(),
         });
         let (stop, stopped) = sync_channel(1);
@@ -98,10 +106,10 @@ impl Ledger {
             }
             shared.sweep(u64::MAX);
         })?;
-        Ok(Ledger { recording, journal, stop, housekeeping })
+        Ok(Ledger { recording, journal, shipper, stop, housekeeping })
     }
 
-    /// Records what is left, and waits until all of it is on disk. For when the last request has ended.
+    /// Records what is left, waits until all of it is on disk, and ships it. For when the last request has ended.
     pub fn stop(self) {
         self.stop.send(()).ok();
         self.housekeeping.join().ok();
@@ -110,7 +118,20 @@ impl Ledger {
         if let Ok(Err(error)) = flushed {
             log::error!("the journal ends without its last checkpoint: {error}");
         }
+        if let Some(shipper) = self.shipper {
+            shipper.stop(LAST_SHIPMENT);
+        }
     }
+}
+
+/// From the journal to the central store. What others ask to be erased, the journal erases in its own turn.
+fn route(store: CentralSettings, path: PathBuf, journal: &Journal, clock: Clock) -> Route {
+    let journal = journal.clone();
+    let erase = move |site: &str, seqs, why: &str| {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
+        runtime.block_on(journal.erase(site, seqs, why)).map(drop).map_err(|error| error.to_string())
+    };
+    Route { store, journal: path, erase: Arc::new(erase), clock }
 }
 
 /// Reads the keys again, so that another process may make and destroy them, and makes what is missing.

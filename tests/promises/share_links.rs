@@ -94,6 +94,7 @@ impl Shop {
             pressure,
             clock: Arc::new(|| 1_793_000_000_000),
             lost: AtomicU64::new(0),
+            central: None,
             strangers: AtomicU64::new(0),
         });
         let directory = tempfile::tempdir().unwrap();

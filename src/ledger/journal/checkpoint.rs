@@ -20,11 +20,11 @@ use crate::ledger::record::{canonical, from_hex, hex};
 const CONTEXT: &[u8] = b"checkpoint/1";
 
 /// A public key (RFC 8032).
-pub(super) type PublicKey = [u8; 32];
+pub(in crate::ledger) type PublicKey = [u8; 32];
 
 /// What is signed: record `seq` has this hash, and if it is the last of a day, the day's records have this root.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Checkpoint {
+pub(in crate::ledger) struct Checkpoint {
     pub writer: chain::Writer,
     pub seq: u64,
     pub at_ms: u64,

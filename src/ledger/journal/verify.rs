@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use serde_json::Value;
 
 use super::checkpoint::{self, Checkpoint, PublicKey};
 use super::failure::StorageKind;
 use super::schema;
+use super::stored::{COLUMNS, Stored};
 use crate::ledger::chain::{self, Hash, Writer};
-use crate::ledger::pseudonym::{ConsentDigest, ObjectDigest, Pseudonym};
-use crate::ledger::record::{Erasable, EventKind, from_hex, hex};
+use crate::ledger::record::{EventKind, from_hex, hex};
 
 /// Something that is not as it was written, and where.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -93,13 +93,10 @@ fn read_all(path: &Path, outside: Option<&Path>, report: &mut Report) -> Result<
         .collect();
 
     let mut chain = Chain { writer, erased: announced.erased.clone(), trusted, last: None };
-    let mut statement = connection.prepare(
-        "SELECT seq, core, prev, hash, salt, visitor, object, agent_name, country, referrer, consent, day, at, site,
-         event, link, epoch FROM record ORDER BY seq",
-    )?;
+    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM record ORDER BY seq"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        chain.next(row, report)?;
+        chain.next(&Stored::from_row(row)?, report);
     }
     judge_end(&connection, report, &inside, &outside)?;
     for signed in &inside {
@@ -112,47 +109,54 @@ fn read_all(path: &Path, outside: Option<&Path>, report: &mut Report) -> Result<
 }
 
 /// What the journal says of itself in its own records.
-struct Announced {
-    erased: BTreeSet<u64>,
-    keys: Vec<PublicKey>,
+#[derive(Default)]
+pub(in crate::ledger) struct Announced {
+    pub erased: BTreeSet<u64>,
+    pub keys: Vec<PublicKey>,
 }
 
 impl Announced {
     fn read(connection: &Connection) -> Result<Self, StorageKind> {
-        let mut announced = Announced { erased: BTreeSet::new(), keys: Vec::new() };
+        let mut announced = Announced::default();
         let mut statement = connection.prepare("SELECT core FROM record WHERE event IN (?1, ?2)")?;
         let events = [EventKind::Genesis.as_str(), EventKind::Erased.as_str()];
         let mut rows = statement.query(events)?;
         while let Some(row) = rows.next()? {
-            let core: Value = serde_json::from_slice(&row.get::<_, Vec<u8>>(0)?).unwrap_or_default();
-            let detail = core.get("detail");
-            if let Some(key) = detail.and_then(|detail| detail.get("key")).and_then(Value::as_str).and_then(from_hex) {
-                announced.keys.push(key);
-            }
-            let seqs = detail.and_then(|detail| detail.get("seqs")).and_then(Value::as_array);
-            announced.erased.extend(seqs.into_iter().flatten().filter_map(Value::as_u64));
+            announced.note(&row.get::<_, Vec<u8>>(0)?);
         }
         Ok(announced)
     }
 
-    fn trusts(&self, signed: &Checkpoint) -> bool {
+    /// Takes what the `core` of a `genesis` or `erased` record says.
+    pub fn note(&mut self, core: &[u8]) {
+        let core: Value = serde_json::from_slice(core).unwrap_or_default();
+        let detail = core.get("detail");
+        if let Some(key) = detail.and_then(|detail| detail.get("key")).and_then(Value::as_str).and_then(from_hex) {
+            self.keys.push(key);
+        }
+        let seqs = detail.and_then(|detail| detail.get("seqs")).and_then(Value::as_array);
+        self.erased.extend(seqs.into_iter().flatten().filter_map(Value::as_u64));
+    }
+
+    pub fn trusts(&self, signed: &Checkpoint) -> bool {
         self.keys.contains(&signed.key) && signed.is_signed()
     }
 }
 
 /// The records as they come, and what the next must follow.
-struct Chain {
-    writer: Writer,
-    erased: BTreeSet<u64>,
-    trusted: BTreeMap<u64, Hash>,
-    last: Option<(u64, Hash)>,
+pub(in crate::ledger) struct Chain {
+    pub writer: Writer,
+    pub erased: BTreeSet<u64>,
+    pub trusted: BTreeMap<u64, Hash>,
+    /// The number and the hash of the record before.
+    pub last: Option<(u64, Hash)>,
 }
 
 impl Chain {
-    fn next(&mut self, row: &Row, report: &mut Report) -> Result<(), StorageKind> {
-        let (seq, core, previous, hash): (u64, Vec<u8>, Hash, Hash) =
-            (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-        let fields: Value = serde_json::from_slice(&core).unwrap_or_default();
+    /// Takes the next record, and reports what is wrong with it.
+    pub fn next(&mut self, record: &Stored, report: &mut Report) {
+        let (seq, core, previous, hash) = (record.seq, &record.core, record.previous, record.hash);
+        let fields: Value = serde_json::from_slice(core).unwrap_or_default();
         report.records += 1;
         report.last = seq;
         match self.last {
@@ -173,51 +177,40 @@ impl Chain {
         }
         self.last = Some((seq, hash));
         let was = fields.get("n").and_then(Value::as_u64);
-        if chain::record_hash(&self.writer, seq, &previous, &core) == hash && was == Some(seq) {
-            if !columns_agree(row, &fields)? {
+        if chain::record_hash(&self.writer, seq, &previous, core) == hash && was == Some(seq) {
+            if !columns_agree(record, &fields) {
                 report.problems.push(Problem::Changed { seq });
             }
         } else {
             let moved =
-                was.filter(|was| *was != seq && chain::record_hash(&self.writer, *was, &previous, &core) == hash);
+                was.filter(|was| *was != seq && chain::record_hash(&self.writer, *was, &previous, core) == hash);
             report.problems.push(moved.map_or(Problem::Changed { seq }, |was| Problem::Moved { seq, was }));
         }
-        report.problems.extend(self.judge_part(seq, row, &fields)?);
-        Ok(())
+        report.problems.extend(self.judge_part(record, &fields));
     }
 
-    fn judge_part(&self, seq: u64, row: &Row, fields: &Value) -> Result<Option<Problem>, StorageKind> {
-        let salt: Option<[u8; 16]> = row.get(4)?;
-        let part = Erasable {
-            visitor: row.get::<_, Option<[u8; 16]>>(5)?.map(Pseudonym),
-            object: row.get::<_, Option<[u8; 16]>>(6)?.map(ObjectDigest),
-            agent_name: row.get(7)?,
-            country: row.get(8)?,
-            referrer: row.get(9)?,
-            consent: row.get::<_, Option<[u8; 16]>>(10)?.map(ConsentDigest),
-        };
+    fn judge_part(&self, record: &Stored, fields: &Value) -> Option<Problem> {
+        let seq = record.seq;
         let committed = fields.get("x").and_then(Value::as_str).and_then(from_hex);
-        Ok(match (salt, part.part(), committed) {
+        match (record.salt, record.erasable.part(), committed) {
             (Some(salt), Some(part), Some(committed)) if chain::commitment(&salt, &part) == committed => None,
             (None, None, None) => None,
             (None, None, Some(_)) if self.erased.contains(&seq) => None,
             (None, None, Some(_)) => Some(Problem::PartGone { seq }),
             _ => Some(Problem::PartChanged { seq }),
-        })
+        }
     }
 }
 
 /// Whether the columns that questions are asked by say what the core says. The day is when it was written: the core
 /// knows only when it happened.
-fn columns_agree(row: &Row, fields: &Value) -> Result<bool, StorageKind> {
+fn columns_agree(record: &Stored, fields: &Value) -> bool {
     let text = |name| fields.get(name).and_then(Value::as_str);
-    let (at, site, event): (u64, String, String) = (row.get(12)?, row.get(13)?, row.get(14)?);
-    let (link, epoch): (Option<[u8; 16]>, Option<String>) = (row.get(15)?, row.get(16)?);
-    Ok(fields.get("t").and_then(Value::as_u64) == Some(at)
-        && text("site") == Some(&site)
-        && text("ev") == Some(&event)
-        && text("link") == link.map(|link| hex(&link)).as_deref()
-        && text("ep") == epoch.as_deref())
+    fields.get("t").and_then(Value::as_u64) == Some(record.at)
+        && text("site") == Some(&record.site)
+        && text("ev") == Some(&record.event)
+        && text("link") == record.link.map(|link| hex(&link)).as_deref()
+        && text("ep") == record.epoch.as_deref()
 }
 
 fn inside(connection: &Connection, writer: Writer) -> Result<Vec<Checkpoint>, StorageKind> {

@@ -385,7 +385,7 @@ fn compare_with_outside(path: &Path, options: &JournalOptions, store: &Store, he
 }
 
 /// The day (UTC) of a time, as `2026-11-25`.
-pub(super) fn day(at_ms: u64) -> String {
+pub fn day(at_ms: u64) -> String {
     let seconds = i64::try_from(at_ms / 1000).unwrap_or(i64::MAX);
     let date = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH).date();
     format!("{:04}-{:02}-{:02}", date.year(), u8::from(date.month()), date.day())

@@ -1,0 +1,206 @@
+//! Whether each journal's records are in the central store as they were written, and all of them.
+
+use std::collections::BTreeMap;
+
+use postgres::{Client, IsolationLevel, Row, Transaction};
+
+use super::error::CentralError;
+use super::ship;
+use crate::ledger::chain::{self, Hash, Writer};
+use crate::ledger::journal::checkpoint::Checkpoint;
+use crate::ledger::journal::stored::Stored;
+use crate::ledger::journal::verify::{Announced, Chain, Problem, Report};
+use crate::ledger::pseudonym::{ConsentDigest, ObjectDigest, Pseudonym};
+use crate::ledger::record::Erasable;
+
+/// Records that are in memory at once.
+const PAGE: i32 = 2000;
+
+/// What was found of one journal.
+#[derive(Debug)]
+pub struct WriterReport {
+    pub writer: Writer,
+    pub report: Report,
+    /// Records of other journals that say to be this one.
+    pub conflicts: u64,
+}
+
+/// Reads all records of all journals, as of one moment.
+///
+/// # Errors
+/// The central store fails.
+pub fn verify(client: &mut Client) -> Result<Vec<WriterReport>, CentralError> {
+    let transaction = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
+    let mut transaction = transaction.start()?;
+    // A journal of millions of records takes its time.
+    transaction.batch_execute("SET LOCAL statement_timeout = 0")?;
+    let writers = transaction.query(
+        "SELECT writer, cut_seq, cut_hash, cut_key, \
+         (SELECT count(*) FROM consentry.conflict WHERE conflict.writer = writer.writer) \
+         FROM consentry.writer ORDER BY writer",
+        &[],
+    )?;
+    writers.iter().map(|row| verify_writer(&mut transaction, row)).collect()
+}
+
+fn verify_writer(transaction: &mut Transaction, row: &Row) -> Result<WriterReport, CentralError> {
+    let writer: Writer = bytes(row, 0)?.ok_or(CentralError::Strange("a writer has no name"))?;
+    let mut report = Report::default();
+    let mut announced = announced(transaction, &writer)?;
+    announced.keys.extend(bytes::<32>(row, 3)?);
+    let checkpoints = checkpoints(transaction, writer)?;
+    let mut trusted: BTreeMap<u64, Hash> =
+        checkpoints.iter().filter(|signed| announced.trusts(signed)).map(|signed| (signed.seq, signed.hash)).collect();
+    if let (Some(seq), Some(hash)) = (row.try_get::<_, Option<i64>>(1)?, bytes(row, 2)?) {
+        trusted.insert(unsigned(seq), hash);
+    }
+    let mut chain = Chain { writer, erased: announced.erased.clone(), trusted, last: None };
+    let mut hashes = Hashes { of: &checkpoints, found: BTreeMap::new() };
+    let portal = transaction.bind(
+        "SELECT seq, day::text, at, site, event, link, epoch, core, prev, hash, salt, visitor, object, agent_name, \
+         country, referrer, consent FROM consentry.record WHERE writer = $1 ORDER BY seq",
+        &[&writer.as_slice()],
+    )?;
+    loop {
+        let page = transaction.query_portal(&portal, PAGE)?;
+        if page.is_empty() {
+            break;
+        }
+        for row in &page {
+            let record = stored(row)?;
+            chain.next(&record, &mut report);
+            hashes.note(&record);
+        }
+    }
+    judge_end(transaction, &chain, &mut report)?;
+    for signed in &checkpoints {
+        let problem = judge(transaction, signed, &announced, hashes.found.get(&signed.seq))?;
+        report.checkpoints += u64::from(problem.is_none());
+        report.problems.extend(problem);
+    }
+    let conflicts = unsigned(row.try_get(4)?);
+    Ok(WriterReport { writer, report, conflicts })
+}
+
+/// The hashes of records that have a checkpoint.
+struct Hashes<'a> {
+    of: &'a [Checkpoint],
+    found: BTreeMap<u64, Hash>,
+}
+
+impl Hashes<'_> {
+    fn note(&mut self, record: &Stored) {
+        if self.of.binary_search_by_key(&record.seq, |signed| signed.seq).is_ok() {
+            self.found.insert(record.seq, record.hash);
+        }
+    }
+}
+
+fn announced(transaction: &mut Transaction, writer: &Writer) -> Result<Announced, CentralError> {
+    let mut announced = Announced::default();
+    let sql = "SELECT core FROM consentry.record WHERE writer = $1 AND event IN ('genesis', 'erased')";
+    for row in transaction.query(sql, &[&writer.as_slice()])? {
+        announced.note(row.try_get(0)?);
+    }
+    Ok(announced)
+}
+
+/// In the order of the records that they are about.
+fn checkpoints(transaction: &mut Transaction, writer: Writer) -> Result<Vec<Checkpoint>, CentralError> {
+    let sql =
+        "SELECT seq, at, hash, day, root, signature, key FROM consentry.checkpoint WHERE writer = $1 ORDER BY seq";
+    let rows = transaction.query(sql, &[&writer.as_slice()])?;
+    let checkpoint = |row: &Row| {
+        let day: Option<String> = row.try_get(3)?;
+        Ok(Checkpoint {
+            writer,
+            seq: unsigned(row.try_get(0)?),
+            at_ms: unsigned(row.try_get(1)?),
+            hash: needed(row, 2)?,
+            day: day.zip(bytes(row, 4)?),
+            signature: row.try_get(5)?,
+            key: needed(row, 6)?,
+        })
+    };
+    rows.iter().map(checkpoint).collect()
+}
+
+/// The central store must end where its mark is.
+fn judge_end(transaction: &mut Transaction, chain: &Chain, report: &mut Report) -> Result<(), CentralError> {
+    let Some(mark) = ship::mark(transaction, &chain.writer)? else { return Ok(()) };
+    let last = report.last;
+    match chain.last {
+        Some((seq, hash)) if seq == mark.seq && hash != mark.hash => report.problems.push(Problem::Forked { seq }),
+        _ if last < mark.seq => report.problems.push(Problem::CutOff { last, known: mark.seq }),
+        _ => {}
+    }
+    Ok(())
+}
+
+fn judge(
+    transaction: &mut Transaction,
+    signed: &Checkpoint,
+    announced: &Announced,
+    found: Option<&Hash>,
+) -> Result<Option<Problem>, CentralError> {
+    let seq = signed.seq;
+    Ok(if !signed.is_signed() {
+        Some(Problem::Signature { seq })
+    } else if !announced.keys.contains(&signed.key) {
+        Some(Problem::StrangeKey { seq })
+    } else if found.is_some_and(|found| *found != signed.hash) {
+        Some(Problem::Forked { seq })
+    } else if let (Some((day, root)), Some(_)) = (&signed.day, found) {
+        (day_root(transaction, &signed.writer, day)? != *root).then_some(Problem::DayRoot { seq })
+    } else {
+        None
+    })
+}
+
+fn day_root(transaction: &mut Transaction, writer: &Writer, day: &str) -> Result<Hash, CentralError> {
+    let sql = "SELECT hash FROM consentry.record WHERE writer = $1 AND day = $2::text::date ORDER BY seq";
+    let rows = transaction.query(sql, &[&writer.as_slice(), &day])?;
+    let hashes: Vec<Hash> = rows.iter().map(|row| needed(row, 0)).collect::<Result<_, _>>()?;
+    Ok(chain::merkle_root(&hashes))
+}
+
+fn stored(row: &Row) -> Result<Stored, CentralError> {
+    Ok(Stored {
+        seq: unsigned(row.try_get(0)?),
+        day: row.try_get(1)?,
+        at: unsigned(row.try_get(2)?),
+        site: row.try_get(3)?,
+        event: row.try_get(4)?,
+        link: bytes(row, 5)?,
+        epoch: row.try_get(6)?,
+        core: row.try_get(7)?,
+        previous: needed(row, 8)?,
+        hash: needed(row, 9)?,
+        salt: bytes(row, 10)?,
+        erasable: Erasable {
+            visitor: bytes(row, 11)?.map(Pseudonym),
+            object: bytes(row, 12)?.map(ObjectDigest),
+            agent_name: text(row, 13)?,
+            country: text(row, 14)?,
+            referrer: text(row, 15)?,
+            consent: bytes(row, 16)?.map(ConsentDigest),
+        },
+    })
+}
+
+fn text(row: &Row, column: usize) -> Result<Option<Box<str>>, CentralError> {
+    Ok(row.try_get::<_, Option<&str>>(column)?.map(Box::from))
+}
+
+fn bytes<const N: usize>(row: &Row, column: usize) -> Result<Option<[u8; N]>, CentralError> {
+    let found: Option<&[u8]> = row.try_get(column)?;
+    found.map(|bytes| bytes.try_into().map_err(|_| CentralError::Strange("a digest has another length"))).transpose()
+}
+
+fn needed<const N: usize>(row: &Row, column: usize) -> Result<[u8; N], CentralError> {
+    bytes(row, column)?.ok_or(CentralError::Strange("a digest is missing"))
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}
