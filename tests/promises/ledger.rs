@@ -1,116 +1,12 @@
 //! The trail of share links, with the real program, keys and database.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Command;
 
 use consentry::ledger::journal::verify::verify;
 
-use crate::support::{Origin, get, site};
-
-const TOKEN: &str = "q7XpL2vRk9TzMarked";
-const SHARES: &str = "[[site.share]]\npath = \"/s/{token}/files/*\"\nevent = \"download\"\n[[site.share]]\npath = \"/s/{token}\"\nsession_cookies = [\"session\"]\n";
-
-/// A proxy that runs as a process, in a directory of its own.
-struct Proxy {
-    process: Child,
-    address: SocketAddr,
-    admin: SocketAddr,
-}
-
-impl Proxy {
-    fn start(config: &Path) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_consentry"))
-            .args(["run", "--config"])
-            .arg(config)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map(Result::unwrap);
-        let (address, admin) = lines
-            .find_map(|line| {
-                line.split("traffic on ").nth(1)?.split_once(", admin on ").map(|(a, b)| (a.to_owned(), b.to_owned()))
-            })
-            .expect("the ports are in the first line of the log");
-        std::thread::spawn(move || lines.for_each(drop));
-        let admin = admin.trim_end_matches(|c: char| !c.is_ascii_digit());
-        Proxy { process, address: address.parse().unwrap(), admin: admin.parse().unwrap() }
-    }
-
-    fn signal(&self, signal: &str) {
-        let pid = self.process.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
-    }
-
-    fn stop(mut self) -> i32 {
-        self.signal("-INT");
-        self.process.wait().unwrap().code().unwrap()
-    }
-}
-
-struct Place {
-    directory: tempfile::TempDir,
-    _origin: Origin,
-}
-
-impl Place {
-    fn new() -> Self {
-        let origin = Origin::with_headers(&[]);
-        let directory = tempfile::tempdir().unwrap();
-        let ledger =
-            "[ledger]\npath = \"data/ledger.sqlite\"\nkeys = \"keys\"\ncheckpoints = \"outside/checkpoints\"\n";
-        let listen = "[listen]\ntraffic = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\n[server]\nthreads = 2\nlame_duck_seconds = 0\ntrusted_proxies = [\"127.0.0.1\"]\n";
-        for name in ["data", "outside"] {
-            std::fs::create_dir(directory.path().join(name)).unwrap();
-        }
-        std::fs::write(directory.path().join("c.toml"), format!("{listen}{ledger}{}", site(origin.address, SHARES)))
-            .unwrap();
-        Place { directory, _origin: origin }
-    }
-
-    fn start(&self) -> Proxy {
-        Proxy::start(&self.directory.path().join("c.toml"))
-    }
-
-    fn trail(&self, arguments: &[&str], input: &str) -> Output {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_consentry"))
-            .arg("trail")
-            .arg(arguments[0])
-            .arg("--config")
-            .arg(self.directory.path().join("c.toml"))
-            .args(&arguments[1..])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        process.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        process.wait_with_output().unwrap()
-    }
-
-    /// What `trail` answers, one JSON object a line.
-    fn ask(&self, arguments: &[&str], input: &str) -> Vec<serde_json::Value> {
-        let output = self.trail(arguments, input);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let text = String::from_utf8(output.stdout).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    /// Every file in which something is kept, keys excepted.
-    fn kept(&self) -> Vec<u8> {
-        let files = ["data", "outside"].map(|name| std::fs::read_dir(self.directory.path().join(name)).unwrap());
-        files.into_iter().flatten().flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
-    }
-}
-
-/// Visits a share link from `address`.
-fn open(proxy: &Proxy, target: &str, address: &str, more: &[(&str, &str)]) -> u16 {
-    let from =
-        [("X-Forwarded-For", address), ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0 Safari/537.36")];
-    get(proxy.address, target, &[&from, more].concat()).status
-}
+use crate::support::get;
+use crate::support::ledger::{Place, TOKEN, open};
 
 #[test]
 fn the_path_of_a_link_is_known_and_nobodys_address_is_kept() {

@@ -6,6 +6,7 @@ pub mod client;
 pub mod country_file;
 pub mod dom;
 pub mod http2;
+pub mod ledger;
 pub mod origin;
 pub mod world;
 
