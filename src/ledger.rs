@@ -8,6 +8,7 @@
 pub mod access;
 pub mod agent;
 pub mod chain;
+pub mod desk;
 pub mod journal;
 pub mod keys;
 pub mod memory;

@@ -7,6 +7,7 @@
 mod append;
 mod checkpoint;
 mod failure;
+pub mod prove;
 mod schema;
 #[cfg(test)]
 mod tests;
