@@ -9,6 +9,7 @@ pub mod access;
 pub mod agent;
 pub mod central;
 pub mod chain;
+pub mod desk;
 pub mod journal;
 pub mod keys;
 pub mod memory;

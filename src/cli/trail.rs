@@ -1,28 +1,23 @@
-//! `consentry trail`: who opened shared links. Every question is written down before it is answered.
+//! `consentry trail`: questions to the ledger from the command line. What they mean, who may ask them, and that they are
+//! recorded first, is for the desk.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+mod address;
+mod export;
+
 use std::io::{self, BufWriter, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
-use jiff::civil::Date;
-use jiff::{Timestamp, tz::TimeZone};
-use serde::Serialize;
-use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use super::BAD_CONFIGURATION;
-use crate::config::{self, Config, LedgerSettings, Loaded};
-use crate::ledger::journal::Guest;
-use crate::ledger::journal::verify::verify;
-use crate::ledger::keys::KeyRing;
-use crate::ledger::record::{EventKind, NewRecord};
-use crate::ledger::trail::{Dimension, Filter, Format, Role, Trail, export, groups};
+use crate::config::{self, Config, Loaded};
+use crate::ledger::desk::{Answered, Asker, Check, Desk, Question, Refused, Scope, Via, parse_time};
+use crate::ledger::journal::verify::Report;
+use crate::ledger::trail::{Dimension, Format, Role, TrailError};
 use crate::reload::unix_time_ms;
-
-/// Groups of fewer visitors are not shown alone.
-const K: u64 = 5;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -33,23 +28,25 @@ pub(super) struct Arguments {
 #[derive(Subcommand)]
 enum Verb {
     /// All links with accesses, those used last first.
-    Links(Common),
+    Links(Scoped),
     /// One link, summed up; its token comes on standard input.
-    Show(Common),
+    Show(Scoped),
     /// Each access.
-    Events(Common),
+    Events(Scoped),
     /// Counts by a coarse attribute; groups of fewer than five visitors are not shown alone.
     Stats {
         #[command(flatten)]
-        common: Common,
+        scoped: Scoped,
         /// By what.
         #[arg(long, value_enum)]
         by: By,
     },
+    /// What an incident touched: links with accesses from `--from` to `--to`, what was lost, and which keys there are.
+    Affected(Scoped),
     /// Records as JSON lines or CSV, to standard output or, with a manifest, into a directory.
     Export {
         #[command(flatten)]
-        common: Common,
+        scoped: Scoped,
         #[arg(long, value_enum)]
         format: FormatName,
         /// The directory; it must not exist.
@@ -58,6 +55,36 @@ enum Verb {
     },
     /// Whether all records are there, as they were written.
     Verify(Common),
+    /// Evidence that a record was written then, and not altered; `docs/verify-proof.py` reads it.
+    Prove {
+        #[command(flatten)]
+        common: Common,
+        /// The number of the record.
+        seq: u64,
+    },
+    /// Whether an address was here; recorded with reason and ticket.
+    Check {
+        #[command(flatten)]
+        common: Common,
+        /// At which site.
+        #[arg(long, value_name = "NAME")]
+        site: String,
+        /// The address, or `-` to read it from standard input, where no list of processes shows it.
+        #[arg(long, value_name = "ADDRESS")]
+        ip: String,
+        /// From this day (UTC) or time on.
+        #[arg(long, value_name = "TIME", value_parser = parse_time)]
+        from: u64,
+        /// Before this day (UTC) or time.
+        #[arg(long, value_name = "TIME", value_parser = parse_time)]
+        to: u64,
+        /// Why you ask.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// The case that it belongs to.
+        #[arg(long, value_name = "TEXT")]
+        ticket: String,
+    },
 }
 
 #[derive(Args)]
@@ -65,6 +92,15 @@ struct Common {
     /// The configuration.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// As what you ask; if you do not say, as the least that may ask this.
+    #[arg(long, value_enum)]
+    role: Option<RoleName>,
+}
+
+#[derive(Args)]
+struct Scoped {
+    #[command(flatten)]
+    common: Common,
     /// Only this site.
     #[arg(long, value_name = "NAME")]
     site: Option<String>,
@@ -77,9 +113,6 @@ struct Common {
     /// Before this day (UTC) or time.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     to: Option<u64>,
-    /// As what you ask.
-    #[arg(long, value_enum, default_value = "owner")]
-    role: RoleName,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -102,13 +135,6 @@ enum FormatName {
     Csv,
 }
 
-fn parse_time(text: &str) -> Result<u64, String> {
-    let day = text.parse::<Date>().ok().and_then(|day| TimeZone::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok());
-    let time = day.or_else(|| text.parse::<Timestamp>().ok());
-    let ms = time.and_then(|time| u64::try_from(time.as_millisecond()).ok());
-    ms.ok_or_else(|| "write a day such as 2026-03-02, or a time such as 2026-03-02T09:00:00Z".to_owned())
-}
-
 pub(super) fn trail(arguments: &Arguments) -> ExitCode {
     let common = arguments.verb.common();
     let Loaded { config, diagnostics, .. } = config::load(&common.config);
@@ -116,163 +142,97 @@ pub(super) fn trail(arguments: &Arguments) -> ExitCode {
         diagnostics.iter().for_each(|diagnostic| eprintln!("{diagnostic}"));
         return ExitCode::from(BAD_CONFIGURATION);
     };
-    match answer(&arguments.verb, common, &config) {
-        Ok(code) => code,
-        Err(problem) => {
-            eprintln!("{problem}");
-            ExitCode::FAILURE
-        }
-    }
+    answer(&arguments.verb, common, &config).unwrap_or_else(|problem| {
+        eprintln!("{problem}");
+        ExitCode::FAILURE
+    })
 }
 
 impl Verb {
     fn common(&self) -> &Common {
         match self {
-            Verb::Links(common) | Verb::Show(common) | Verb::Events(common) | Verb::Verify(common) => common,
-            Verb::Stats { common, .. } | Verb::Export { common, .. } => common,
+            Verb::Links(scoped) | Verb::Show(scoped) | Verb::Events(scoped) | Verb::Affected(scoped) => &scoped.common,
+            Verb::Stats { scoped, .. } | Verb::Export { scoped, .. } => &scoped.common,
+            Verb::Verify(common) | Verb::Prove { common, .. } | Verb::Check { common, .. } => common,
         }
     }
 
-    fn name(&self) -> &'static str {
-        match self {
-            Verb::Links(_) => "links",
-            Verb::Show(_) => "show",
-            Verb::Events(_) => "events",
-            Verb::Stats { .. } => "stats",
-            Verb::Export { .. } => "export",
-            Verb::Verify(_) => "verify",
-        }
+    fn question(&self) -> Result<Question, String> {
+        Ok(match self {
+            Verb::Links(scoped) => Question::Links(scoped.scope(false)?),
+            Verb::Show(scoped) => Question::Show(scoped.scope(true)?),
+            Verb::Events(scoped) => Question::Events(scoped.scope(false)?),
+            Verb::Affected(scoped) => Question::Affected(scoped.scope(false)?),
+            Verb::Stats { scoped, by } => Question::Stats { scope: scoped.scope(false)?, by: (*by).into() },
+            Verb::Export { scoped, format, .. } => {
+                Question::Export { scope: scoped.scope(false)?, format: (*format).into() }
+            }
+            Verb::Verify(_) => Question::Verify,
+            Verb::Prove { seq, .. } => Question::Prove { seq: *seq },
+            Verb::Check { site, ip, from, to, reason, ticket, .. } => Question::Check(Check {
+                site: site.clone(),
+                address: address::read(ip)?,
+                from: *from,
+                to: *to,
+                reason: reason.clone(),
+                ticket: ticket.clone(),
+            }),
+        })
+    }
+}
+
+impl Scoped {
+    fn scope(&self, wants_token: bool) -> Result<Scope, String> {
+        let token = if wants_token || self.token_stdin { Some(from_stdin("token")?) } else { None };
+        Ok(Scope { site: self.site.clone(), token, from: self.from, to: self.to, ..Scope::default() })
     }
 }
 
 fn answer(verb: &Verb, common: &Common, config: &Config) -> Result<ExitCode, String> {
-    let settings = config.ledger.as_ref().ok_or("the configuration has no `[ledger]`")?;
-    let ring = KeyRing::open(&settings.keys, &config.site_keys()).map_err(|error| error.to_string())?;
-    let wants_token = common.token_stdin || matches!(verb, Verb::Show(_));
-    let link = if wants_token { Some(link(common, &ring)?) } else { None };
-    let filter = Filter { site: common.site.clone(), link, from: common.from, to: common.to };
-    let role = Role::from(common.role);
-    write_down(settings, &ring, verb.name(), role, &filter)?;
+    let settings = config.ledger.clone().ok_or("the configuration has no `[ledger]`")?;
+    let desk = Desk { settings, sites: config.site_keys(), clock: Arc::new(unix_time_ms) };
+    let question = verb.question()?;
+    let role = common.role.map_or(question.verb().least_role(), Role::from);
+    let who = format!("uid {}", rustix::process::getuid().as_raw());
+    let asker = Asker { role, who, via: Via::CommandLine, sites: None };
+    if let Verb::Export { out: Some(directory), format, .. } = verb {
+        export::into(directory, (*format).into(), |out| desk.ask(&asker, question, out))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if let Verb::Verify(_) = verb {
-        return Ok(report(settings));
+        let Answered { report, .. } =
+            desk.ask(&asker, question, &mut io::sink()).map_err(|refused| refused.to_string())?;
+        return Ok(print(&report.unwrap_or_default()));
     }
-    let trail = Trail::open(&settings.path).map_err(|error| format!("{}: {error}", settings.path.display()))?;
-    let failed = |error: &dyn std::fmt::Display| format!("the journal cannot be read: {error}");
     let mut out = BufWriter::new(io::stdout().lock());
-    match verb {
-        Verb::Links(_) | Verb::Show(_) => {
-            lines(&mut out, trail.links(&filter).map_err(|error| failed(&error))?);
-        }
-        Verb::Events(_) => {
-            let each = |access| {
-                serde_json::to_writer(&mut out, &access)?;
-                out.write_all(b"\n")
-            };
-            trail.accesses(&filter, role, each).map_err(|error| failed(&error))?;
-        }
-        Verb::Stats { by, .. } => {
-            // Whoever holds the keys may see single visitors anyway.
-            let k = if role == Role::Custodian { 1 } else { K };
-            lines(&mut out, groups(&trail, &filter, (*by).into(), k).map_err(|error| failed(&error))?);
-        }
-        Verb::Export { format, out: None, .. } => {
-            export(&trail, &filter, role, (*format).into(), &mut out).map_err(|error| failed(&error))?;
-        }
-        Verb::Export { format, out: Some(directory), .. } => {
-            export_into(directory, &trail, &filter, role, (*format).into())?;
-        }
-        Verb::Verify(_) => {}
+    let answered = desk.ask(&asker, question, &mut out).and_then(|_| Ok(out.flush()?));
+    match answered {
+        // Whoever reads may have seen enough.
+        Err(Refused::Trail(TrailError::Output(error))) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        answered => answered.map_err(|refused| refused.to_string())?,
     }
-    out.flush().ok();
     Ok(ExitCode::SUCCESS)
 }
 
-/// The link whose token comes on standard input, where no list of processes shows it.
-fn link(common: &Common, ring: &KeyRing) -> Result<[u8; 16], String> {
-    let site = common.site.as_deref().ok_or("say with `--site` to which site the link belongs")?;
-    let mut token = Vec::new();
-    io::stdin().take(8192).read_to_end(&mut token).map_err(|error| format!("no token: {error}"))?;
-    let token = token.trim_ascii();
-    if token.is_empty() {
-        return Err("no token: write it to standard input".to_owned());
+/// What comes on standard input, where no list of processes shows it.
+fn from_stdin(what: &str) -> Result<Zeroizing<Vec<u8>>, String> {
+    // Large enough that it is not moved while it grows, so that no copy stays behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(8193));
+    io::stdin().take(8192).read_to_end(&mut text).map_err(|error| format!("no {what}: {error}"))?;
+    if text.trim_ascii().is_empty() {
+        return Err(format!("no {what}: write it to standard input"));
     }
-    let digest = ring.link(site, token).ok_or_else(|| format!("`{site}` has no key for links"))?;
-    Ok(digest.0)
+    Ok(text)
 }
 
-fn lines(out: &mut impl Write, items: Vec<impl Serialize>) {
-    for item in items {
-        // Whoever reads may have seen enough.
-        _ = serde_json::to_writer(&mut *out, &item);
-        _ = out.write_all(b"\n");
-    }
-}
-
-/// Records the question in a journal of its own, beside that of the proxy.
-fn write_down(
-    settings: &LedgerSettings,
-    ring: &KeyRing,
-    verb: &str,
-    role: Role,
-    filter: &Filter,
-) -> Result<(), String> {
-    let beside = |path: &Path| PathBuf::from(format!("{}.audit", path.display()));
-    let now_ms = unix_time_ms();
-    let guest = Guest {
-        checkpoints: Some(beside(&settings.checkpoints)),
-        signing_seed: ring.signing_seed().map_err(|error| error.to_string())?,
-        now_ms,
-    };
-    let detail = json!({
-        "verb": verb,
-        "role": role.as_str(),
-        "user": rustix::process::getuid().as_raw(),
-        "link": filter.link.map(|link| crate::ledger::record::hex(&link)),
-        "from": filter.from,
-        "to": filter.to,
-    });
-    let site = filter.site.as_deref().unwrap_or_default();
-    let record = NewRecord::of_life(EventKind::Audit, site, now_ms, without_nulls(detail));
-    guest
-        .add(&beside(&settings.path), &[&record], &[])
-        .map_err(|error| format!("not answered, since the question cannot be recorded: {error}"))?;
-    Ok(())
-}
-
-fn without_nulls(mut detail: Value) -> Value {
-    if let Some(members) = detail.as_object_mut() {
-        members.retain(|_, value| !value.is_null());
-    }
-    detail
-}
-
-fn report(settings: &LedgerSettings) -> ExitCode {
-    let report = verify(&settings.path, Some(&settings.checkpoints));
-    println!("{} records, {} checkpoints", report.records, report.checkpoints);
-    for problem in &report.problems {
-        println!("{problem}");
-    }
+fn print(report: &Report) -> ExitCode {
+    let mut text = format!("{} records, {} checkpoints\n", report.records, report.checkpoints);
+    report.problems.iter().for_each(|problem| text.push_str(&format!("{problem}\n")));
     if report.problems.is_empty() {
-        println!("every chain holds");
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+        text.push_str("every chain holds\n");
     }
-}
-
-fn export_into(directory: &Path, trail: &Trail, filter: &Filter, role: Role, format: Format) -> Result<(), String> {
-    let failed = |error: io::Error| format!("{}: {error}", directory.display());
-    DirBuilder::new().mode(0o700).create(directory).map_err(failed)?;
-    let create = |name: &str| -> io::Result<File> {
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(directory.join(name))
-    };
-    let name = if format == Format::Csv { "records.csv" } else { "records.jsonl" };
-    let mut file = BufWriter::new(create(name).map_err(failed)?);
-    let manifest = export(trail, filter, role, format, &mut file).map_err(|error| error.to_string())?;
-    file.into_inner().map_err(|error| failed(error.into_error()))?.sync_all().map_err(failed)?;
-    let mut text = serde_json::to_string_pretty(&manifest).map_err(|error| error.to_string())?;
-    text.push('\n');
-    create("manifest.json").and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed)
+    super::print(&text);
+    if report.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 impl From<RoleName> for Role {

@@ -7,6 +7,7 @@
 mod append;
 pub(in crate::ledger) mod checkpoint;
 mod failure;
+pub mod prove;
 mod schema;
 pub(in crate::ledger) mod stored;
 #[cfg(test)]

@@ -206,6 +206,13 @@ impl KeyRing {
         months.take_while(|epoch| *epoch <= last).map(|epoch| (epoch, self.pseudonym(site, epoch, address))).collect()
     }
 
+    /// A digest by which two questions about `address` are known to be about one, under the key of `epoch`. `None`
+    /// without that key.
+    pub fn asked(&self, site: &str, epoch: Epoch, address: &ClientAddress) -> Option<[u8; 16]> {
+        let key = self.loaded.get(site)?.visitors.get(&epoch)?.as_ref().ok()?;
+        Some(key.asked(site, address))
+    }
+
     /// Every key there is or was, as of `now`.
     pub fn status(&self, now: Timestamp) -> Vec<KeyStatus> {
         let status = |entry: &KeyEntry| {

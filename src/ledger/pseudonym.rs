@@ -100,6 +100,12 @@ impl DigestKey {
         Pseudonym(self.digest(&[VERSION, site.as_bytes(), &family, &bits, prefix]))
     }
 
+    /// That `address` was asked about: nothing that a record holds, to anybody without the key.
+    pub(super) fn asked(&self, site: &str, address: &ClientAddress) -> [u8; 16] {
+        let (family, bits, prefix) = address.network();
+        self.digest(&[VERSION, b"asked", site.as_bytes(), &family, &bits, prefix])
+    }
+
     /// What is named by `name` in `site`: a token or a path.
     pub(super) fn named(&self, site: &str, name: &[u8]) -> [u8; 16] {
         self.digest(&[VERSION, site.as_bytes(), name])

@@ -5,6 +5,7 @@
 
 mod export;
 mod groups;
+mod visits;
 
 use std::path::Path;
 
@@ -17,6 +18,7 @@ use super::record::hex;
 
 pub use export::{Format, Manifest, csv_cell, export};
 pub use groups::{Dimension, Group, groups};
+pub use visits::{Gap, Visit};
 
 /// Who asks. Each sees what its work needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +51,10 @@ pub struct Filter {
     pub from: Option<u64>,
     /// Unix time in milliseconds, excluded.
     pub to: Option<u64>,
+    /// Only records after this number of the journal.
+    pub after: Option<u64>,
+    /// So many records at most.
+    pub limit: Option<u64>,
 }
 
 /// A link, summed up.
@@ -139,7 +145,8 @@ impl Trail {
         let (condition, values) = conditions(filter);
         let query = format!(
             "SELECT seq, at, site, event, link, epoch, visitor, core, country, referrer FROM record \
-             WHERE event IN ('open', 'download', 'denied'){condition} ORDER BY seq"
+             WHERE event IN ('open', 'download', 'denied'){condition} ORDER BY seq LIMIT {}",
+            filter.limit.and_then(|limit| i64::try_from(limit).ok()).unwrap_or(-1)
         );
         let mut statement = self.connection.prepare(&query)?;
         let mut rows = statement.query(params_from_iter(values))?;
@@ -172,12 +179,13 @@ pub enum TrailError {
 fn conditions(filter: &Filter) -> (String, Vec<Value>) {
     let mut sql = String::new();
     let mut values = Vec::new();
-    let number = |at: u64| Value::Integer(i64::try_from(at).unwrap_or(i64::MAX));
+    let number = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
     let wanted = [
         (" AND site = ?", filter.site.clone().map(Value::Text)),
         (" AND link = ?", filter.link.map(|link| Value::Blob(link.to_vec()))),
         (" AND at >= ?", filter.from.map(number)),
         (" AND at < ?", filter.to.map(number)),
+        (" AND seq > ?", filter.after.map(number)),
     ];
     for (condition, value) in wanted {
         if let Some(value) = value {

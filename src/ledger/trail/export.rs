@@ -17,6 +17,16 @@ pub enum Format {
     Csv,
 }
 
+impl Format {
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Format::Jsonl => "jsonl",
+            Format::Csv => "csv",
+        }
+    }
+}
+
 /// What an export holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Manifest {
@@ -28,6 +38,8 @@ pub struct Manifest {
     pub from: Option<u64>,
     pub to: Option<u64>,
     pub records: u64,
+    /// Number of the last of them.
+    pub last: Option<u64>,
     /// Of the file, in hexadecimal.
     pub sha256: String,
     /// Number and hash of the journal's last record when it was written.
@@ -50,22 +62,27 @@ pub fn export(
         out.write_all(COLUMNS.as_bytes())?;
         out.write_all(b"\r\n")?;
     }
-    let records = trail.accesses(filter, role, |access| match format {
-        Format::Jsonl => {
-            serde_json::to_writer(&mut out, &access)?;
-            out.write_all(b"\n")
+    let mut last = None;
+    let records = trail.accesses(filter, role, |access| {
+        last = Some(access.seq);
+        match format {
+            Format::Jsonl => {
+                serde_json::to_writer(&mut out, &access)?;
+                out.write_all(b"\n")
+            }
+            Format::Csv => out.write_all(row(&access).as_bytes()),
         }
-        Format::Csv => out.write_all(row(&access).as_bytes()),
     })?;
     out.flush()?;
     Ok(Manifest {
-        format: if format == Format::Csv { "csv" } else { "jsonl" },
+        format: format.as_str(),
         role: role.as_str(),
         site: filter.site.clone(),
         link: filter.link.map(|link| hex(&link)),
         from: filter.from,
         to: filter.to,
         records,
+        last,
         sha256: hex(&out.hash.finalize()),
         head,
     })

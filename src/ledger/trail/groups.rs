@@ -14,6 +14,17 @@ pub enum Dimension {
     Agent,
 }
 
+impl Dimension {
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Dimension::Country => "country",
+            Dimension::Referrer => "referrer",
+            Dimension::Agent => "agent",
+        }
+    }
+}
+
 /// A group of visitors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Group {
