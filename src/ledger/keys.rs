@@ -209,8 +209,7 @@ impl KeyRing {
     /// A digest by which two questions about `address` are known to be about one, under the key of `epoch`. `None`
     /// without that key.
     pub fn asked(&self, site: &str, epoch: Epoch, address: &ClientAddress) -> Option<[u8; 16]> {
-        let key = self.loaded.get(site)?.visitors.get(&epoch)?.as_ref().ok()?;
-        Some(key.asked(site, address))
+        Some(self.month(site, epoch).ok()?.visitor.asked(site, address))
     }
 
     /// Every key there is or was, as of `now`.

@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::checkpoint::Checkpoint;
 use super::failure::StorageKind;
+use super::stored::{COLUMNS, Stored};
 use crate::ledger::chain::{self, Hash, Writer};
-use crate::ledger::pseudonym::{ObjectDigest, Pseudonym};
-use crate::ledger::record::{Erasable, hex};
+use crate::ledger::record::hex;
 
 /// Records between the one to prove and the next checkpoint, at most. A day that is closed needs none of them.
 const MAX_CHAIN: usize = 10_000;
@@ -91,45 +91,24 @@ pub fn prove(path: &Path, seq: u64, open: bool, is_of: impl Fn(&str) -> bool) ->
         Some(closing) => (tree(&connection, seq, &record.day)?, closing),
         None => chain_to(&connection, writer, seq)?,
     };
+    let part = record.erasable.part().and_then(|part| String::from_utf8(part).ok());
+    let opening = record.salt.zip(part).map(|(salt, part)| Opening { salt: hex(&salt), part });
     Ok(Proof {
         proof: "consentry/1",
         writer: hex(&writer),
         seq,
         previous: hex(&record.previous),
         core: text(record.core)?,
-        erasable: record.opening.filter(|_| open),
+        erasable: opening.filter(|_| open),
         way,
         checkpoint: serde_json::from_slice(&checkpoint.line()).unwrap_or_default(),
     })
 }
 
-struct Record {
-    core: Vec<u8>,
-    previous: Hash,
-    day: String,
-    site: String,
-    opening: Option<Opening>,
-}
-
-fn record(connection: &Transaction, seq: u64) -> Result<Option<Record>, NoProof> {
-    let sql = "SELECT core, prev, day, site, salt, visitor, object, agent_name, country, referrer, consent \
-               FROM record WHERE seq = ?1";
-    let read = |row: &Row| {
-        let part = Erasable {
-            visitor: row.get::<_, Option<[u8; 16]>>(5)?.map(Pseudonym),
-            object: row.get::<_, Option<[u8; 16]>>(6)?.map(ObjectDigest),
-            agent_name: row.get(7)?,
-            country: row.get(8)?,
-            referrer: row.get(9)?,
-            consent: row.get(10)?,
-        };
-        let salt: Option<[u8; 16]> = row.get(4)?;
-        let part = part.part().and_then(|part| String::from_utf8(part).ok());
-        let opening = salt.zip(part).map(|(salt, part)| Opening { salt: hex(&salt), part });
-        Ok(Record { core: row.get(0)?, previous: row.get(1)?, day: row.get(2)?, site: row.get(3)?, opening })
-    };
+fn record(connection: &Transaction, seq: u64) -> Result<Option<Stored>, NoProof> {
     let Ok(seq) = i64::try_from(seq) else { return Ok(None) };
-    Ok(connection.query_row(sql, [seq], read).optional()?)
+    let sql = format!("SELECT {COLUMNS} FROM record WHERE seq = ?1");
+    Ok(connection.query_row(&sql, [seq], Stored::from_row).optional()?)
 }
 
 const CHECKPOINT: &str = "SELECT seq, at, hash, day, root, signature, key FROM checkpoint";
