@@ -414,3 +414,6 @@ pub fn parse_time(text: &str) -> Result<u64, String> {
     let ms = time.and_then(|time| u64::try_from(time.as_millisecond()).ok());
     ms.ok_or_else(|| "write a day such as 2026-03-02, or a time such as 2026-03-02T09:00:00Z".to_owned())
 }
+
+#[cfg(test)]
+mod tests;
