@@ -109,7 +109,7 @@ mod tests {
             (format!("Bearer {TOKEN}"), Ok("one".to_owned())),
             (format!("bearer  {other} "), Ok("two".to_owned())),
             (format!("Basic {TOKEN}"), Err(0)),
-            (format!("Bearer {}", &TOKEN[1..]), Err(0)),
+            (format!("Bearer {}", TOKEN.trim_start_matches('0')), Err(0)),
             (format!("Bearer {TOKEN}0"), Err(0)),
             (format!("Bearer{TOKEN}"), Err(0)),
             (TOKEN.to_owned(), Err(0)),

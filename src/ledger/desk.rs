@@ -265,11 +265,11 @@ impl Desk {
                 line(out, &proof)?;
                 Ok(Answered::default())
             }
-            asked => self.from_trail(role, &asked, &filter, &ring, out),
+            asked => self.read_trail(role, &asked, &filter, &ring, out),
         }
     }
 
-    fn from_trail(
+    fn read_trail(
         &self,
         role: Role,
         question: &Question,
