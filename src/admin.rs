@@ -1,4 +1,5 @@
-//! The admin listener: what an operator, a probe and Prometheus ask. It shows no visitor's data.
+//! The admin listener: what an operator, a probe and Prometheus ask. It shows no visitor's data, but to those who have
+//! a token what the ledger answers.
 //!
 //! | request | answer |
 //! |---|---|
@@ -8,6 +9,12 @@
 //! | `GET /status` | ruleset, last reload and its errors, ports, sites, as JSON |
 //! | `GET /inventory` | hosts that pages contacted, and a proposal for the configuration, as JSON |
 //! | `POST /-/reload` | loads the configuration again; 200, or 422 and what is wrong |
+//! | `/trail/…` | what the ledger answers: [`trail`] |
+
+mod asked;
+mod problem;
+mod tokens;
+pub mod trail;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,6 +35,8 @@ use crate::net::Connections;
 use crate::readiness::Readiness;
 use crate::reload::Store;
 
+use trail::TrailPages;
+
 /// The admin application.
 pub struct Admin {
     pub store: Arc<Store>,
@@ -39,6 +48,7 @@ pub struct Admin {
     pub traffic: Vec<SocketAddr>,
     pub admin: SocketAddr,
     pub started: Instant,
+    pub trail: TrailPages,
 }
 
 #[async_trait]
@@ -56,7 +66,14 @@ impl ServeHttp for Admin {
             ("/-/reload", _, true) => self.reload().await,
             ("/livez" | "/readyz" | "/metrics" | "/status" | "/inventory", ..) => not_allowed("GET, HEAD"),
             ("/-/reload", ..) => not_allowed("POST"),
-            _ => text(404, "there is /livez, /readyz, /metrics, /status, /inventory, and POST /-/reload\n".to_owned()),
+            (path, ..) if TrailPages::serves(path) => {
+                let current = self.store.current();
+                self.trail.respond(session, &current.admin_tokens).await
+            }
+            _ => {
+                let known = "there is /livez, /readyz, /metrics, /status, /inventory, /trail/, and POST /-/reload\n";
+                text(404, known.to_owned())
+            }
         };
         let length = HeaderValue::from(answer.body().len());
         answer.headers_mut().insert(CONTENT_LENGTH, length);

@@ -14,13 +14,15 @@ use pingora::server::configuration::ServerConf;
 use tokio::sync::watch;
 
 use crate::admin::Admin;
+use crate::admin::trail::TrailPages;
 use crate::config::{Config, Diagnostic, Limits, Server};
+use crate::ledger::desk::Desk;
 use crate::ledger::recording::Recording;
 use crate::metrics::Metrics;
 use crate::net::{BindError, Bound, Connections, UpstreamError, Workers, bind, serve_http};
 use crate::proxy::Gateway;
 use crate::readiness::Readiness;
-use crate::reload::{Store, watch as watch_files};
+use crate::reload::{Store, unix_time_ms, watch as watch_files};
 use crate::telemetry::AccessLog;
 
 /// Names of upstreams are asked for again this often.
@@ -73,6 +75,11 @@ impl App {
         let (server, limits) = (config.server.clone(), config.limits.clone());
         let bound = config.listen.traffic.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?;
         let admin = bind(config.listen.admin)?;
+        let desk = config.ledger.clone().map(|settings| Desk {
+            settings,
+            sites: config.site_keys(),
+            clock: Arc::new(unix_time_ms),
+        });
         let metrics = Metrics::new()?;
         let store = Arc::new(Store::new(path, config, diagnostics, metrics.clone())?);
         let access_log = AccessLog::start(log, metrics.access_log_dropped.clone())?;
@@ -97,6 +104,7 @@ impl App {
             traffic: traffic.clone(),
             admin: admin_address,
             started: Instant::now(),
+            trail: TrailPages::new(desk, metrics.clone()),
         };
         let (stop_control, stopped) = watch::channel(false);
         let control = start_control(admin, pages, stopped)?;

@@ -5,6 +5,7 @@
 //! each with file, line, column and what to do. Files are read through a function, so that nothing in here needs a
 //! disk.
 
+mod admin;
 mod catalog;
 mod check;
 mod consent;
@@ -34,6 +35,7 @@ use crate::consent::{OwnCookie, SiteSignals};
 use crate::countries::Countries;
 use crate::ledger::journal::Pressure;
 use crate::ledger::keys::SiteKeys;
+use crate::ledger::trail::Role;
 use crate::policy::{Catalog, FilterList, OperatorRules, Purposes, Ruleset, Site, SiteOptions};
 
 pub use catalog::built_in as built_in_catalog;
@@ -55,6 +57,8 @@ pub struct Config {
     pub catalog: Arc<Catalog>,
     pub filter_lists: Vec<Arc<FilterList>>,
     pub ledger: Option<LedgerSettings>,
+    /// Who may ask the ledger on the admin listener.
+    pub admin_tokens: Vec<AdminToken>,
     /// SHA-256 of all files, in hexadecimal.
     pub hash: String,
     /// Every file it was read from.
@@ -158,6 +162,17 @@ pub struct CentralSettings {
     pub ca: Option<PathBuf>,
 }
 
+/// What stands for somebody on the admin listener.
+pub struct AdminToken {
+    pub role: Role,
+    /// Who it is, for the record.
+    pub name: Box<str>,
+    /// SHA-256 of the token, which is not kept.
+    pub digest: [u8; 32],
+    /// The only sites that it may ask about. `None`: all.
+    pub sites: Option<Arc<[Box<str>]>>,
+}
+
 /// How long records of share links are kept, in calendar months of the site's time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShareRetention {
@@ -176,6 +191,7 @@ pub struct Compiled {
     pub signals: Vec<SiteSignals>,
     pub consent: ConsentSettings,
     pub access_log: bool,
+    pub admin_tokens: Vec<AdminToken>,
 }
 
 /// What serves a site.
@@ -295,6 +311,7 @@ impl Config {
             upstreams.push(UpstreamSettings { addresses: site.upstreams, ca: site.ca });
         }
         let ruleset = Ruleset::new(self.purposes, self.catalog, sites, self.filter_lists, &self.hash);
-        Compiled { ruleset, upstreams, signals, consent: self.consent, access_log: self.access_log }
+        let Config { consent, access_log, admin_tokens, .. } = self;
+        Compiled { ruleset, upstreams, signals, consent, access_log, admin_tokens }
     }
 }

@@ -46,6 +46,8 @@ pub struct Metrics {
     pub requests_in_flight: IntGauge,
     pub connections: IntGauge,
     pub ledger: LedgerMetrics,
+    /// Questions on the admin listener that were refused, by reason.
+    pub questions_refused: IntCounterVec,
     pub reloads: IntCounterVec,
     pub config_version: IntGauge,
     pub config_last_reload_successful: IntGauge,
@@ -146,6 +148,11 @@ impl Metrics {
                     "Times that the journal was not the one that was shipped, since the start.",
                 )?,
             },
+            questions_refused: counters(
+                "questions_refused_total",
+                "Questions to the ledger on the admin listener that were refused.",
+                &["reason"],
+            )?,
             reloads: counters("reloads_total", "Attempts to load the configuration.", &["action"])?,
             config_version: gauge(
                 "config_version",
@@ -167,6 +174,9 @@ impl Metrics {
             durations,
             registry,
         };
+        for reason in ["unauthorized", "forbidden", "too_many"] {
+            metrics.questions_refused.with_label_values(&[reason]);
+        }
         Ok(Arc::new(metrics))
     }
 

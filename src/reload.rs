@@ -12,8 +12,8 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::config::{
-    self, Compiled, Config, ConsentSettings, Diagnostic, LedgerSettings, Limits, Listen, Loaded, Server, Severity,
-    UpstreamSettings,
+    self, AdminToken, Compiled, Config, ConsentSettings, Diagnostic, LedgerSettings, Limits, Listen, Loaded, Server,
+    Severity, UpstreamSettings,
 };
 use crate::consent::signal::FORMATS;
 use crate::consent::{Observer, Resolver, SiteSignals};
@@ -42,6 +42,8 @@ pub struct Snapshot {
     /// RFC 3339.
     pub since: String,
     pub access_log: bool,
+    /// Who may ask the ledger on the admin listener.
+    pub admin_tokens: Vec<AdminToken>,
 }
 
 impl Snapshot {
@@ -260,7 +262,7 @@ impl Store {
 
 fn snapshot(config: Config, metrics: &Metrics, earlier: Option<&Snapshot>) -> Result<Snapshot, UpstreamError> {
     let limits = config.limits.clone();
-    let Compiled { ruleset, upstreams, signals, consent, access_log } = config.compile();
+    let Compiled { ruleset, upstreams, signals, consent, access_log, admin_tokens } = config.compile();
     let scripts = (Arc::new(OwnFile::guard(&consent.prefix)), Arc::new(OwnFile::bridge(&consent.prefix)));
     let sites = ruleset.sites.iter().zip(upstreams).zip(signals).map(|((site, settings), signals)| {
         let UpstreamSettings { addresses, ca } = settings;
@@ -279,7 +281,7 @@ fn snapshot(config: Config, metrics: &Metrics, earlier: Option<&Snapshot>) -> Re
     });
     let sites = sites.collect::<Result<_, UpstreamError>>()?;
     let version = earlier.map_or(1, |earlier| earlier.version + 1);
-    Ok(Snapshot { ruleset, consent, sites, version, since: timestamp(), access_log })
+    Ok(Snapshot { ruleset, consent, sites, version, since: timestamp(), access_log, admin_tokens })
 }
 
 /// Unix time in milliseconds.

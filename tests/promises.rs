@@ -44,6 +44,8 @@ mod modes;
 mod pages;
 #[path = "promises/properties.rs"]
 mod properties;
+#[path = "promises/questions.rs"]
+mod questions;
 #[path = "promises/reload.rs"]
 mod reload;
 #[path = "promises/request_cookies.rs"]

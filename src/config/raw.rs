@@ -19,6 +19,7 @@ pub(super) struct Config {
     pub filter_list: Vec<Spanned<FilterList>>,
     pub site: Vec<Spanned<Site>>,
     pub ledger: Option<Spanned<Ledger>>,
+    pub admin: Admin,
 }
 
 #[derive(Default, Deserialize)]
@@ -224,6 +225,21 @@ pub(super) struct Postgres {
     pub connection: Option<Text>,
     pub password_file: Option<Text>,
     pub ca: Option<Text>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Admin {
+    pub token: Vec<Spanned<AdminToken>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AdminToken {
+    pub role: Option<Text>,
+    pub name: Option<Text>,
+    pub file: Option<Text>,
+    pub sites: Option<Vec<Text>>,
 }
 
 /// A catalog file.

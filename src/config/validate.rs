@@ -17,7 +17,7 @@ use super::share::share_link;
 use super::signals::{by_country, record_names, signals};
 use super::versions::versions;
 use super::{Config, ConsentSettings, FileSet, Limits, Listen, Server, SiteConfig, UpstreamAddress, UpstreamScheme};
-use super::{catalog, filter_lists, ledger, raw};
+use super::{admin, catalog, filter_lists, ledger, raw};
 use crate::policy::{
     Catalog, CookieLifetimes, ForwardedAddress, Host, HostPattern, Jurisdiction, Mode, OperatorRules, Purpose,
     PurposeSet, Purposes, SiteOptions, UnknownCookies, Unrewritable,
@@ -57,6 +57,9 @@ pub(super) fn validate(
     let filter_lists = filter_lists::read(&mut check, raw.filter_list, files);
     let mut sites = sites(&mut check, raw.site, Shared { consent: &consent, catalog: &catalog }, files);
     sites.iter_mut().for_each(|site| site.rules.filter_lists.clone_from(&filter_lists));
+    let names: Vec<_> = sites.iter().map(|site| site.options.name.clone()).collect();
+    let address = listen.as_ref().map(|listen| listen.admin);
+    let admin_tokens = admin::tokens(&mut check, raw.admin.token, address, &names, files);
     Some(Config {
         listen: listen?,
         server,
@@ -67,6 +70,7 @@ pub(super) fn validate(
         catalog,
         filter_lists,
         ledger,
+        admin_tokens,
         hash: files.hash(),
         files: files.paths(),
         purposes,

@@ -265,11 +265,11 @@ impl Desk {
                 line(out, &proof)?;
                 Ok(Answered::default())
             }
-            asked => self.from_trail(role, &asked, &filter, &ring, out),
+            asked => self.read_trail(role, &asked, &filter, &ring, out),
         }
     }
 
-    fn from_trail(
+    fn read_trail(
         &self,
         role: Role,
         question: &Question,
@@ -414,3 +414,6 @@ pub fn parse_time(text: &str) -> Result<u64, String> {
     let ms = time.and_then(|time| u64::try_from(time.as_millisecond()).ok());
     ms.ok_or_else(|| "write a day such as 2026-03-02, or a time such as 2026-03-02T09:00:00Z".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,253 @@
+//! A question as it is sent: a JSON object, or, where nothing secret belongs to it, a query.
+
+use std::net::IpAddr;
+
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use crate::ledger::desk::{Check, Question, Scope, Verb, parse_time};
+use crate::ledger::pseudonym::ClientAddress;
+use crate::ledger::trail::{Dimension, Format};
+
+/// Records in one answer, at most. The next begins after the last of them.
+const PAGE: u64 = 10_000;
+
+const SCOPE: &[&str] = &["site", "token", "from", "to"];
+
+/// All that can be said in a question. It may hold a token or an address, so it cannot be shown, and nothing in it is
+/// ever said back.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Asked {
+    site: Option<String>,
+    token: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    by: Option<String>,
+    format: Option<String>,
+    seq: Option<u64>,
+    ip: Option<String>,
+    reason: Option<String>,
+    ticket: Option<String>,
+    after: Option<u64>,
+    limit: Option<u64>,
+}
+
+/// Whether `verb` can be asked with GET: its answer is all that there is, and nothing secret belongs to it.
+pub(super) fn is_readable(verb: Verb) -> bool {
+    matches!(verb, Verb::Links | Verb::Stats | Verb::Verify)
+}
+
+impl Asked {
+    /// From the body of a POST; an empty one says nothing.
+    pub(super) fn from_body(body: &[u8]) -> Result<Asked, String> {
+        if body.trim_ascii().is_empty() {
+            return Ok(Asked::default());
+        }
+        // What the parser says may repeat what was sent.
+        serde_json::from_slice(body).map_err(|error| {
+            format!("the body is not a question as a JSON object: line {}, column {}", error.line(), error.column())
+        })
+    }
+
+    /// From the query of a GET.
+    pub(super) fn from_query(query: &str) -> Result<Asked, String> {
+        let mut asked = Asked::default();
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            let field = match &*name {
+                "site" => &mut asked.site,
+                "from" => &mut asked.from,
+                "to" => &mut asked.to,
+                "by" => &mut asked.by,
+                "token" => return Err(TOKEN_IN_URL.to_owned()),
+                _ => {
+                    return Err("a query has `site`, `from`, `to` and `by`; send all else as the body of a POST".into());
+                }
+            };
+            if field.replace(value.into_owned()).is_some() {
+                return Err("a query says each thing once".to_owned());
+            }
+        }
+        Ok(asked)
+    }
+
+    /// The question that it is for `verb`.
+    pub(super) fn into_question(self, verb: Verb) -> Result<Question, String> {
+        self.only(verb)?;
+        let (from, to) = (time(self.from.as_deref(), "from")?, time(self.to.as_deref(), "to")?);
+        let token = self.token.map(|token| Zeroizing::new(token.into_bytes()));
+        let (after, limit) = match verb {
+            Verb::Events | Verb::Export => (self.after, Some(self.limit.unwrap_or(PAGE).clamp(1, PAGE))),
+            _ => (None, None),
+        };
+        let scope = Scope { site: self.site.clone(), token, from, to, after, limit };
+        Ok(match verb {
+            Verb::Links => Question::Links(scope),
+            Verb::Show => Question::Show(scope),
+            Verb::Events => Question::Events(scope),
+            Verb::Affected => Question::Affected(scope),
+            Verb::Stats => Question::Stats { scope, by: dimension(self.by.as_deref())? },
+            Verb::Export => Question::Export { scope, format: format(self.format.as_deref())? },
+            Verb::Verify => Question::Verify,
+            Verb::Prove => Question::Prove { seq: self.seq.ok_or("`seq` says which record")? },
+            Verb::Check => Question::Check(Check {
+                site: self.site.ok_or("`site` says where")?,
+                address: address(&Zeroizing::new(self.ip.ok_or("`ip` says which address")?))?,
+                from: from.ok_or("`from` says from when")?,
+                to: to.ok_or("`to` says until when")?,
+                reason: self.reason.unwrap_or_default(),
+                ticket: self.ticket.unwrap_or_default(),
+            }),
+        })
+    }
+
+    /// What means nothing to `verb` is no part of it: whoever sends it expects something else.
+    fn only(&self, verb: Verb) -> Result<(), String> {
+        let more: &[&str] = match verb {
+            Verb::Links | Verb::Show | Verb::Affected => &[],
+            Verb::Events => &["after", "limit"],
+            Verb::Stats => &["by"],
+            Verb::Export => &["format", "after", "limit"],
+            Verb::Verify => &[],
+            Verb::Prove => &["seq"],
+            Verb::Check => &["site", "ip", "from", "to", "reason", "ticket"],
+        };
+        let scope = if matches!(verb, Verb::Verify | Verb::Prove | Verb::Check) { &[] } else { SCOPE };
+        let said = [
+            ("site", self.site.is_some()),
+            ("token", self.token.is_some()),
+            ("from", self.from.is_some()),
+            ("to", self.to.is_some()),
+            ("by", self.by.is_some()),
+            ("format", self.format.is_some()),
+            ("seq", self.seq.is_some()),
+            ("ip", self.ip.is_some()),
+            ("reason", self.reason.is_some()),
+            ("ticket", self.ticket.is_some()),
+            ("after", self.after.is_some()),
+            ("limit", self.limit.is_some()),
+        ];
+        match said.iter().find(|(name, said)| *said && !scope.contains(name) && !more.contains(name)) {
+            Some((name, _)) => Err(format!("`{name}` means nothing to `{}`", verb.as_str())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Addresses are logged on their way and kept in histories.
+const TOKEN_IN_URL: &str =
+    "a token does not belong into a URL: take this one for known to others, and send it as the body of a POST";
+
+fn time(text: Option<&str>, name: &str) -> Result<Option<u64>, String> {
+    text.map(parse_time).transpose().map_err(|help| format!("`{name}` is no time: {help}"))
+}
+
+fn dimension(word: Option<&str>) -> Result<Dimension, String> {
+    let all = [Dimension::Country, Dimension::Referrer, Dimension::Agent];
+    let found = all.into_iter().find(|by| word == Some(by.as_str()));
+    found.ok_or_else(|| "`by` is one of country, referrer, agent".to_owned())
+}
+
+fn format(word: Option<&str>) -> Result<Format, String> {
+    let found = [Format::Jsonl, Format::Csv].into_iter().find(|format| word == Some(format.as_str()));
+    found.ok_or_else(|| "`format` is jsonl or csv".to_owned())
+}
+
+fn address(text: &str) -> Result<ClientAddress, String> {
+    let address = text.trim().parse::<IpAddr>();
+    address.map(ClientAddress::new).map_err(|_| "`ip` is no IP address".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn refused(verb: Verb, body: &str) -> Option<String> {
+        Asked::from_body(body.as_bytes()).and_then(|asked| asked.into_question(verb)).err()
+    }
+
+    #[test]
+    fn each_verb_takes_what_means_something_to_it() {
+        let all = [
+            ("site", r#""shop""#),
+            ("token", r#""t""#),
+            ("from", r#""2026-03-01""#),
+            ("to", r#""2026-04-01T00:00:00Z""#),
+            ("by", r#""agent""#),
+            ("format", r#""csv""#),
+            ("seq", "7"),
+            ("ip", r#""2001:db8::1""#),
+            ("reason", r#""r""#),
+            ("ticket", r#""t""#),
+            ("after", "1"),
+            ("limit", "1"),
+        ];
+        for (verb, takes) in [
+            (Verb::Links, "site token from to"),
+            (Verb::Show, "site token from to"),
+            (Verb::Affected, "site token from to"),
+            (Verb::Events, "site token from to after limit"),
+            (Verb::Stats, "site token from to by"),
+            (Verb::Export, "site token from to format after limit"),
+            (Verb::Verify, ""),
+            (Verb::Prove, "seq"),
+            (Verb::Check, "site from to ip reason ticket"),
+        ] {
+            let body = |names: &[&str]| {
+                let members: Vec<_> = all.iter().filter(|(name, _)| names.contains(name)).collect();
+                let members: Vec<_> = members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+                format!("{{{}}}", members.join(","))
+            };
+            let known: Vec<_> = takes.split_whitespace().collect();
+            assert_eq!(refused(verb, &body(&known)), None, "{verb:?}");
+            for (name, _) in all.iter().filter(|(name, _)| !known.contains(name)) {
+                let with = [known.clone(), vec![name]].concat();
+                assert!(refused(verb, &body(&with)).is_some_and(|why| why.contains(name)), "{verb:?} {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_has_a_bounded_number_of_records() {
+        for (limit, expected) in [("", PAGE), (r#""limit":3"#, 3), (r#""limit":0"#, 1), (r#""limit":99999999"#, PAGE)] {
+            let asked = Asked::from_body(format!("{{{limit}}}").as_bytes()).and_then(|a| a.into_question(Verb::Events));
+            let Ok(Question::Events(scope)) = asked else { panic!("{limit}") };
+            assert_eq!(scope.limit, Some(expected));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_not_said_back() {
+        for body in [
+            r#"{"m4rk3r": 1}"#,
+            r#"{"seq": "m4rk3r"}"#,
+            r#""m4rk3r""#,
+            r#"{"token": "m4rk3r""#,
+            r#"{"from": "m4rk3r"}"#,
+            r#"{"by": "m4rk3r"}"#,
+            r#"{"site": "m4rk3r", "site": 1}"#,
+            r#"{"site": "s", "ip": "m4rk3r", "from": "2026-01-01", "to": "2026-01-01"}"#,
+        ] {
+            for verb in Verb::all() {
+                let said = refused(verb, body).expect(body);
+                assert!(!said.contains("m4rk3r"), "{body}: {said}");
+            }
+        }
+        for query in ["token=m4rk3r", "m4rk3r=1", "site=a&site=m4rk3r", "%74oken=m4rk3r"] {
+            let said = Asked::from_query(query).err().expect(query);
+            assert!(!said.contains("m4rk3r"), "{query}: {said}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_and_any_query_end_well(bytes: Vec<u8>, query in "[ -~]{0,40}") {
+            for verb in Verb::all() {
+                _ = Asked::from_body(&bytes).and_then(|asked| asked.into_question(verb));
+                _ = Asked::from_query(&query).and_then(|asked| asked.into_question(verb));
+            }
+        }
+    }
+}

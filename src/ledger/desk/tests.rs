@@ -1,0 +1,300 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::*;
+use crate::ledger::journal::{Guest, Pressure};
+use crate::ledger::pseudonym::{ClientAddress, LinkDigest};
+use crate::ledger::record::{Actor, Erasable, EventKind, NewRecord};
+
+const SITE: &str = "shop";
+/// 2026-03-02T09:00:30Z.
+const NOON: u64 = 1_772_442_030_000;
+const DAY: u64 = 86_400_000;
+
+struct Place {
+    _directory: tempfile::TempDir,
+    desk: Desk,
+    now: Arc<AtomicU64>,
+}
+
+impl Place {
+    fn new() -> Place {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let settings = LedgerSettings {
+            path: at("ledger.sqlite"),
+            keys: at("keys"),
+            checkpoints: at("checkpoints"),
+            pressure: Pressure::Refuse,
+        };
+        let site = |name: &str| SiteKeys { site: name.into(), time_zone: TimeZone::UTC, retention_max_months: 6 };
+        let now = Arc::new(AtomicU64::new(NOON));
+        let clock = now.clone();
+        let clock: Clock = Arc::new(move || clock.load(Ordering::Relaxed));
+        let place = Place {
+            desk: Desk { settings, sites: vec![site(SITE), site("other")], clock },
+            now,
+            _directory: directory,
+        };
+        place.ring().rotate(Timestamp::from_millisecond(NOON as i64).unwrap()).unwrap();
+        place
+    }
+
+    fn ring(&self) -> KeyRing {
+        KeyRing::open(&self.desk.settings.keys, &self.desk.sites).unwrap()
+    }
+
+    /// Records an open of the link `token` by `address` at `at_ms`.
+    fn open(&self, site: &str, token: &str, address: &str, at_ms: u64) {
+        let ring = self.ring();
+        let (epoch, visitor) = ring.visitor(site, at_ms, &ip(address)).unwrap();
+        let record = NewRecord {
+            link: ring.link(site, token.as_bytes()).map(|link| LinkDigest(link.0)),
+            actor: Actor::Anonymous,
+            epoch: Some(epoch.to_string().into()),
+            erasable: Erasable { visitor: Some(visitor), ..Erasable::default() },
+            detail: None,
+            ..NewRecord::of_life(EventKind::Open, site, at_ms, json!(null))
+        };
+        self.add(&record);
+    }
+
+    fn add(&self, record: &NewRecord) {
+        let settings = &self.desk.settings;
+        let checkpoints = Some(settings.checkpoints.clone());
+        let guest = Guest { checkpoints, signing_seed: self.ring().signing_seed().unwrap(), now_ms: record.at_ms };
+        guest.add(&settings.path, &[record], &[]).unwrap();
+    }
+
+    fn ask(&self, asker: &Asker, question: Question) -> Result<Vec<serde_json::Value>, Refused> {
+        let mut out = Vec::new();
+        self.desk.ask(asker, question, &mut out)?;
+        Ok(out.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(|l| serde_json::from_slice(l).unwrap()).collect())
+    }
+
+    /// What was recorded of questions.
+    fn asked(&self) -> Vec<serde_json::Value> {
+        let path = of_questions(&self.desk.settings.path);
+        let Ok(connection) = rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)
+        else {
+            return Vec::new();
+        };
+        let mut statement = connection.prepare("SELECT core FROM record WHERE event = 'audit' ORDER BY seq").unwrap();
+        let cores = statement.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
+        cores
+            .map(|core| serde_json::from_slice::<serde_json::Value>(&core.unwrap()).unwrap()["detail"].take())
+            .collect()
+    }
+}
+
+fn ip(text: &str) -> ClientAddress {
+    ClientAddress::new(text.parse().unwrap())
+}
+
+fn as_role(role: Role) -> Asker {
+    Asker { role, who: "somebody".into(), via: Via::Admin, sites: None }
+}
+
+fn check(address: &str) -> Question {
+    let words = |text: &str| text.to_owned();
+    Question::Check(Check {
+        site: words(SITE),
+        address: ip(address),
+        from: NOON - 40 * DAY,
+        to: NOON + DAY,
+        reason: words("court order"),
+        ticket: words("T-7"),
+    })
+}
+
+fn question(verb: Verb) -> Question {
+    let scope = || Scope { site: Some(SITE.into()), from: Some(0), to: Some(NOON + DAY), ..Scope::default() };
+    match verb {
+        Verb::Links => Question::Links(scope()),
+        Verb::Show => Question::Show(Scope { token: Some(b"t1\n".to_vec().into()), ..scope() }),
+        Verb::Events => Question::Events(scope()),
+        Verb::Stats => Question::Stats { scope: scope(), by: Dimension::Agent },
+        Verb::Affected => Question::Affected(scope()),
+        Verb::Export => Question::Export { scope: scope(), format: Format::Jsonl },
+        Verb::Verify => Question::Verify,
+        Verb::Prove => Question::Prove { seq: 2 },
+        Verb::Check => check("203.0.113.7"),
+    }
+}
+
+#[test]
+fn every_verb_has_a_word_and_a_role() {
+    for verb in Verb::all() {
+        assert_eq!(Verb::from_word(verb.as_str()), Some(verb));
+        assert_eq!(question(verb).verb(), verb);
+    }
+    assert_eq!(Verb::from_word(""), None);
+}
+
+/// AT-21: by role and verb, what is answered is recorded, and what is refused is neither.
+#[test]
+fn each_role_asks_what_its_work_needs_and_each_question_is_recorded_once() {
+    let place = Place::new();
+    place.open(SITE, "t1", "203.0.113.7", NOON - 1000);
+    let roles = [Role::Owner, Role::Auditor, Role::Custodian];
+    for (verb, may) in [
+        (Verb::Links, [true, true, true]),
+        (Verb::Show, [true, true, true]),
+        (Verb::Events, [true, true, true]),
+        (Verb::Stats, [true, true, true]),
+        (Verb::Affected, [true, true, true]),
+        (Verb::Export, [false, true, true]),
+        (Verb::Verify, [false, true, true]),
+        (Verb::Prove, [false, true, true]),
+        (Verb::Check, [false, false, true]),
+    ] {
+        for (role, may) in roles.into_iter().zip(may) {
+            let before = place.asked().len();
+            let answer = place.ask(&as_role(role), question(verb));
+            assert_eq!(answer.is_ok(), may, "{verb:?} {role:?}: {:?}", answer.err());
+            assert!(may || matches!(answer, Err(Refused::Role { .. })));
+            let asked = place.asked().split_off(before);
+            // What was found of an address is recorded beside that it was asked about.
+            let expected = if !may { 0 } else { 1 + usize::from(verb == Verb::Check) };
+            assert_eq!(asked.len(), expected, "{verb:?} {role:?}");
+            for entry in asked {
+                let fields = ["verb", "role", "who", "via"].map(|name| entry[name].as_str().unwrap().to_owned());
+                assert_eq!(fields, [verb.as_str(), role.as_str(), "somebody", "admin"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_incomplete_question_is_neither_answered_nor_recorded() {
+    let place = Place::new();
+    place.open(SITE, "t1", "203.0.113.7", NOON - 1000);
+    let custodian = as_role(Role::Custodian);
+    let scope = Scope::default;
+    let token = |text: &str| Some(Zeroizing::new(text.as_bytes().to_vec()));
+    let change = |change: fn(&mut Check)| {
+        let Question::Check(mut question) = check("203.0.113.7") else { unreachable!() };
+        change(&mut question);
+        Question::Check(question)
+    };
+    for (at, question) in [
+        Question::Show(scope()),
+        Question::Show(Scope { site: Some(SITE.into()), ..scope() }),
+        Question::Show(Scope { token: token("t1"), ..scope() }),
+        Question::Show(Scope { site: Some(SITE.into()), token: token(" \n"), ..scope() }),
+        Question::Show(Scope { site: Some("nowhere".into()), token: token("t1"), ..scope() }),
+        Question::Affected(scope()),
+        Question::Affected(Scope { from: Some(0), ..scope() }),
+        change(|check| check.reason = " ".into()),
+        change(|check| check.ticket.clear()),
+        change(|check| check.site = "nowhere".into()),
+        change(|check| check.from = check.to),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert!(matches!(place.ask(&custodian, question), Err(Refused::Incomplete(_))), "{at}");
+    }
+    assert_eq!(place.asked(), Vec::<serde_json::Value>::new());
+}
+
+#[test]
+fn addresses_are_asked_about_ten_times_a_minute_by_all_together() {
+    let place = Place::new();
+    place.open(SITE, "t1", "203.0.113.7", NOON - 1000);
+    let custodian = as_role(Role::Custodian);
+    for at in 0..CHECKS {
+        place.now.store(NOON + at * 100, Ordering::Relaxed);
+        assert!(place.ask(&custodian, check("203.0.113.7")).is_ok(), "{at}");
+    }
+    assert!(matches!(place.ask(&custodian, check("203.0.113.7")), Err(Refused::TooMany)));
+    assert!(place.ask(&custodian, question(Verb::Links)).is_ok(), "only of addresses");
+    place.now.store(NOON + 62_000, Ordering::Relaxed);
+    assert!(place.ask(&custodian, check("203.0.113.7")).is_ok(), "a minute later");
+}
+
+const CHECKS: u64 = 10;
+
+#[test]
+fn what_was_asked_about_is_known_again_and_not_known() {
+    let place = Place::new();
+    place.open(SITE, "t1", "203.0.113.7", NOON - 1000);
+    let custodian = as_role(Role::Custodian);
+    let found = place.ask(&custodian, check("203.0.113.7")).unwrap();
+    let months: Vec<_> = found.iter().map(|month| (month["epoch"].as_str(), month["key"].as_str())).collect();
+    assert_eq!(
+        months,
+        [(Some("2026-01"), Some("none")), (Some("2026-02"), Some("none")), (Some("2026-03"), Some("there"))]
+    );
+    assert_eq!(found[2]["records"].as_array().unwrap().len(), 1);
+    for address in ["203.0.113.7", "::ffff:203.0.113.7", "203.0.113.8"] {
+        place.ask(&custodian, check(address)).unwrap();
+    }
+    let asked = place.asked();
+    let digests: Vec<_> = asked.iter().filter_map(|entry| entry["asked"].as_str()).collect();
+    assert!(digests[0] == digests[1] && digests[0] == digests[2] && digests[0] != digests[3], "{digests:?}");
+    let counts: Vec<_> = asked.iter().filter_map(|entry| entry["found"].as_u64()).collect();
+    assert_eq!(counts, [1, 1, 1, 0]);
+    let (_, visitor) = place.ring().visitor(SITE, NOON, &ip("203.0.113.7")).unwrap();
+    assert_ne!(digests[0], visitor.to_hex(), "whoever reads both journals without the key finds nothing");
+}
+
+#[test]
+fn a_token_for_one_site_hears_of_no_other() {
+    let place = Place::new();
+    place.open(SITE, "t1", "203.0.113.7", NOON - 2000);
+    place.open("other", "t2", "203.0.113.7", NOON - 1000);
+    let sites: Arc<[Box<str>]> = [SITE.into()].into();
+    let asker = |role| Asker { sites: Some(sites.clone()), ..as_role(role) };
+    let links = place.ask(&asker(Role::Owner), Question::Links(Scope::default())).unwrap();
+    assert!(links.len() == 1 && links[0]["site"] == SITE, "{links:?}");
+    let named = Scope { site: Some("other".into()), ..Scope::default() };
+    assert!(matches!(place.ask(&asker(Role::Owner), Question::Links(named)), Err(Refused::Site)));
+    assert!(matches!(place.ask(&asker(Role::Auditor), Question::Verify), Err(Refused::Site)));
+    assert!(place.ask(&asker(Role::Auditor), Question::Prove { seq: 2 }).is_ok());
+    let other = place.ask(&asker(Role::Auditor), Question::Prove { seq: 3 });
+    assert!(matches!(other, Err(Refused::NoProof(NoProof::NotThere))), "as if it were not there");
+    let of_other = match check("203.0.113.7") {
+        Question::Check(question) => Question::Check(Check { site: "other".into(), ..question }),
+        _ => unreachable!(),
+    };
+    assert!(matches!(place.ask(&asker(Role::Custodian), of_other), Err(Refused::Site)));
+}
+
+#[test]
+fn what_an_incident_touched_is_counted_by_link() {
+    let place = Place::new();
+    for (token, address, at) in [
+        ("t1", "203.0.113.7", NOON - DAY),
+        ("t1", "203.0.113.7", NOON - 5000),
+        ("t1", "203.0.113.8", NOON - 4000),
+        ("t2", "203.0.113.7", NOON - 3000),
+        ("t2", "203.0.113.9", NOON + 1000),
+    ] {
+        place.open(SITE, token, address, at);
+    }
+    place.add(&NewRecord::of_life(
+        EventKind::Gap,
+        "",
+        NOON + 2000,
+        json!({"count": 3, "from": NOON - 9000, "to": NOON - 6000, "why": "disk"}),
+    ));
+    let ask = |role, from, to| {
+        let scope = Scope { from: Some(from), to: Some(to), ..Scope::default() };
+        place.ask(&as_role(role), Question::Affected(scope)).unwrap().remove(0)
+    };
+    let report = ask(Role::Custodian, NOON - 6000, NOON);
+    let counts = |report: &serde_json::Value, names: &[&str]| -> Vec<u64> {
+        names.iter().map(|name| report["totals"][name].as_u64().unwrap()).collect()
+    };
+    assert_eq!(counts(&report, &["links", "opens", "downloads", "visitors_by_link", "visitors"]), [2, 3, 0, 3, 2]);
+    let links: Vec<_> = report["links"].as_array().unwrap().iter().map(|link| link["opens"].as_u64()).collect();
+    assert_eq!(links, [Some(1), Some(2)], "used last first");
+    assert_eq!(report["gaps"][0]["count"], 3);
+    let keys: Vec<_> = report["keys"].as_array().unwrap().iter().map(|key| (&key["epoch"], &key["key"])).collect();
+    assert_eq!(keys.len(), 2, "March of both sites, and not April: {keys:?}");
+    assert!(keys.iter().all(|(epoch, key)| *epoch == "2026-03" && *key == "there"), "{keys:?}");
+    assert_eq!(ask(Role::Owner, NOON - 5999, NOON)["gaps"].as_array().unwrap().len(), 0, "it ended before");
+    let owner = ask(Role::Owner, NOON - 6000, NOON);
+    assert!(owner["totals"]["visitors"].is_null(), "that one visitor used two links is for the custodian");
+    assert!(owner["links"].as_array().unwrap().iter().all(|link| link["first"].as_u64().unwrap() % 60_000 == 0));
+}
