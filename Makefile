@@ -15,7 +15,7 @@ help: ## What there is to make
 run: tools ## Build, and start the demo: a shop full of trackers behind the proxy
 	$(CARGO) run --locked --bin consentry -- demo
 
-test: tools browser packages ## Install what the tests need, and run them all
+test: tools browser packages database ## Install what the tests need, and run them all
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then $(CARGO) nextest run --locked; else $(CARGO) test --locked; fi
 
 lint: tools ## Format, clippy; licences and sources where cargo-deny is installed
@@ -38,11 +38,15 @@ tools:
 	@command -v cmake >/dev/null && command -v cc >/dev/null || \
 		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install --yes --quiet --no-install-recommends cmake gcc g++ libc6-dev; }
 
-.PHONY: browser packages peers
+.PHONY: browser packages database peers
 browser:
 	@command -v chromium >/dev/null || \
 		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install --yes --quiet --no-install-recommends chromium || \
 		  $(SUDO) apt-get install --yes --quiet --no-install-recommends chromium-browser; }
+
+database:
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || \
+		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install --yes --quiet --no-install-recommends postgresql; }
 
 # The other readers of consent strings and the banners that the tests compare with; `npm ci` only where the lock file is newer.
 packages: tests/npm/node_modules/.package-lock.json

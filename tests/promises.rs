@@ -14,6 +14,10 @@ mod allocation;
 mod architecture;
 #[path = "promises/catalog.rs"]
 mod catalog;
+#[path = "promises/central.rs"]
+mod central;
+#[path = "promises/central_store.rs"]
+mod central_store;
 #[path = "promises/command_line.rs"]
 mod command_line;
 #[path = "promises/configuration.rs"]

@@ -10,6 +10,7 @@ mod connect;
 mod error;
 mod life;
 mod partitions;
+pub mod retention;
 mod ship;
 mod shipper;
 mod source;

@@ -305,3 +305,43 @@ fn the_table_of_formats_is_that_of_the_code() {
         }
     }
 }
+
+#[test]
+fn a_central_store_is_checked_before_anybody_connects() {
+    let with = |section: &str| {
+        let ledger =
+            "[ledger]\npath = \"data/ledger.sqlite\"\nkeys = \"keys\"\ncheckpoints = \"outside/checkpoints\"\n";
+        problems(&format!("{HEAD}{SITE}{ledger}[ledger.postgres]\n{section}"))
+    };
+    for (section, expected) in [
+        ("", &["conf/c.toml:11:1: error: the central store has no `connection`"][..]),
+        (
+            "connection = \"user=edge\"",
+            &["conf/c.toml:12:14: error: this is no connection to PostgreSQL: there is no `host`"],
+        ),
+        ("connection = \"host=db\"", &["this is no connection to PostgreSQL: there is no `user`"]),
+        (
+            "connection = \"host=db user=edge sslmode=verify-full\"",
+            &["this is no connection to PostgreSQL: invalid value for option `sslmode`"],
+        ),
+        ("connection = \"host=db user=edge sslmode=require\"", &[]),
+        ("connection = \"host=localhost user=edge\"", &[]),
+        ("connection = \"host=/run/postgresql user=edge\"", &[]),
+        ("connection = \"host=db hostaddr=127.0.0.1 user=edge\"", &[]),
+        ("connection = \"host=db user=edge\"", &["warning: records may go to the central store in the clear"]),
+        (
+            "connection = \"hostaddr=192.0.2.1 user=edge\"",
+            &["warning: records may go to the central store in the clear"],
+        ),
+        (
+            "connection = \"postgres://edge:Sesame@localhost/trail\"",
+            &["warning: the password of the central store is in the configuration"],
+        ),
+    ] {
+        let found = with(section);
+        assert_eq!(found.len(), expected.len(), "{section}: {found:#?}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(found.contains(expected), "{section}: {found}");
+        }
+    }
+}

@@ -8,6 +8,7 @@ pub mod dom;
 pub mod http2;
 pub mod ledger;
 pub mod origin;
+pub mod postgres;
 pub mod world;
 
 pub use app::{TestApp, site};

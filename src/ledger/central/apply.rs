@@ -25,7 +25,7 @@ pub(super) fn apply(
             let detail = detail();
             match detail.get("cut").and_then(Value::as_u64) {
                 Some(cut) => cut_off(transaction, source, cut, &detail),
-                None => purge(transaction, source, record.seq),
+                None => purge(transaction, source, record.seq, &detail),
             }
         }
         _ => Ok(()),
@@ -42,13 +42,16 @@ fn erase(transaction: &mut impl GenericClient, source: &Source, detail: &Value) 
     Ok(())
 }
 
-/// The journal knows which records `seq` emptied; what it has cut off since is cut off here by a later record.
-fn purge(transaction: &mut impl GenericClient, source: &Source, seq: u64) -> Result<(), CentralError> {
-    let emptied: Vec<_> = source.emptied_by(seq)?.into_iter().map(number).collect();
+/// The journal knows which records `seq` emptied; what it has cut off since is cut off here by a later record. What was
+/// emptied here before, the journal's own record answers for from now on.
+fn purge(transaction: &mut impl GenericClient, source: &Source, seq: u64, detail: &Value) -> Result<(), CentralError> {
+    let bound = |name| detail.get(name).and_then(Value::as_u64);
+    let range = (bound("first").unwrap_or(1), bound("last").unwrap_or(seq));
+    let emptied: Vec<_> = source.emptied_by(seq, range)?.into_iter().map(number).collect();
     transaction.execute(
         "UPDATE consentry.record SET core = '', site = '', event = 'purged', at = $3, link = NULL, epoch = NULL, \
          salt = NULL, visitor = NULL, object = NULL, agent_name = NULL, country = NULL, referrer = NULL, consent = NULL \
-         WHERE writer = $1 AND seq = ANY($2) AND event IN ('open', 'download', 'denied')",
+         WHERE writer = $1 AND seq = ANY($2) AND (event IN ('open', 'download', 'denied') OR event = 'purged' AND at < 0)",
         &[&source.writer.as_slice(), &emptied, &number(seq)],
     )?;
     Ok(())

@@ -76,10 +76,10 @@ impl Source {
         Ok(statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
     }
 
-    /// The records that the `retention.purged` record `seq` emptied.
-    pub fn emptied_by(&self, seq: u64) -> Result<Vec<u64>, StorageKind> {
-        let sql = "SELECT seq FROM record WHERE event = 'purged' AND at = ?1 AND seq < ?1";
+    /// The records from `first` to `last` that the `retention.purged` record `seq` emptied.
+    pub fn emptied_by(&self, seq: u64, (first, last): (u64, u64)) -> Result<Vec<u64>, StorageKind> {
+        let sql = "SELECT seq FROM record NOT INDEXED WHERE event = 'purged' AND at = ?1 AND seq BETWEEN ?2 AND ?3";
         let mut statement = self.connection.prepare_cached(sql)?;
-        Ok(statement.query_map([seq], |row| row.get(0))?.collect::<Result<_, _>>()?)
+        Ok(statement.query_map([seq, first, last], |row| row.get(0))?.collect::<Result<_, _>>()?)
     }
 }

@@ -71,6 +71,15 @@ CREATE TABLE consentry.erasure (
 );
 CREATE INDEX erasure_open ON consentry.erasure (writer, id) WHERE applied_at IS NULL;
 
+-- Records that were emptied here and not in their journal: what is empty has the number of its line, below zero, for a
+-- time.
+CREATE TABLE consentry.purge (
+    id bigserial PRIMARY KEY,
+    site text NOT NULL,
+    before_ms bigint NOT NULL,
+    done_at timestamptz NOT NULL DEFAULT now()
+);
+
 -- Makes the table of a day. It runs as the owner, so that a replica needs no right to make tables; attaching blocks
 -- neither readers nor writers, which `PARTITION OF` would.
 CREATE FUNCTION consentry.make_day(wanted date) RETURNS void
@@ -92,3 +101,12 @@ BEGIN
 END
 $make_day$;
 REVOKE EXECUTE ON FUNCTION consentry.make_day(date) FROM PUBLIC;
+
+-- Drops the table of a day, as the owner.
+CREATE FUNCTION consentry.drop_day(unwanted date) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $drop_day$
+BEGIN
+    EXECUTE format('DROP TABLE consentry.%I', 'record_' || to_char(unwanted, 'YYYY_MM_DD'));
+END
+$drop_day$;
+REVOKE EXECUTE ON FUNCTION consentry.drop_day(date) FROM PUBLIC;
