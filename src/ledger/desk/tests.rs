@@ -25,6 +25,7 @@ impl Place {
             keys: at("keys"),
             checkpoints: at("checkpoints"),
             pressure: Pressure::Refuse,
+            central: None,
         };
         let site = |name: &str| SiteKeys { site: name.into(), time_zone: TimeZone::UTC, retention_max_months: 6 };
         let now = Arc::new(AtomicU64::new(NOON));
