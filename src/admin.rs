@@ -191,6 +191,9 @@ fn ledger_status(recording: &Recording) -> Value {
                 "failing": central.failing.as_ref().map(|(_, why)| why),
             })
         }),
+        "retention_last_success": status.retention.last_success_ms,
+        "retention_failing_since": status.retention.failing_since_ms,
+        "purged": status.retention.purged,
     })
 }
 

@@ -296,6 +296,7 @@ impl Config {
             site: site.options.name.clone(),
             time_zone: site.time_zone.clone(),
             retention_max_months: site.share_retention.max_months,
+            retention_min_months: site.share_retention.min_months,
         };
         self.sites.iter().map(keys).collect()
     }

@@ -10,12 +10,15 @@ pub mod agent;
 pub mod central;
 pub mod chain;
 pub mod desk;
+pub mod erase;
+pub mod hold;
 pub mod journal;
 pub mod keys;
 pub mod memory;
 pub mod pseudonym;
 pub mod record;
 pub mod recording;
+pub mod retention;
 pub mod service;
 pub mod trail;
 

@@ -147,6 +147,11 @@ impl Metrics {
                     "ledger_shipping_forks",
                     "Times that the journal was not the one that was shipped, since the start.",
                 )?,
+                purged: gauge("ledger_purged", "Records that were purged since the start.")?,
+                retention: gauge(
+                    "ledger_retention_last_success_timestamp_seconds",
+                    "When all records and keys that were due were last gone, in Unix time.",
+                )?,
             },
             questions_refused: counters(
                 "questions_refused_total",
@@ -245,6 +250,8 @@ pub struct LedgerMetrics {
     shipping_lag_seconds: IntGauge,
     shipping_failing: IntGauge,
     shipping_forks: IntGauge,
+    purged: IntGauge,
+    retention: IntGauge,
 }
 
 impl LedgerMetrics {
@@ -256,6 +263,8 @@ impl LedgerMetrics {
         self.lost.set(number(lost.max(status.missed)));
         self.failing.set(i64::from(status.failing.is_some()));
         self.copy_failing.set(i64::from(status.copy_failing.is_some()));
+        self.purged.set(number(status.retention.purged));
+        self.retention.set(number(status.retention.last_success_ms.unwrap_or_default() / 1000));
     }
 
     /// Takes the present state of shipping a journal that ends with record `last`.

@@ -7,8 +7,11 @@
 mod append;
 pub(in crate::ledger) mod checkpoint;
 mod failure;
+mod life;
 pub mod prove;
+mod purge;
 mod schema;
+mod scrub;
 pub(in crate::ledger) mod stored;
 #[cfg(test)]
 mod tests;
@@ -30,6 +33,9 @@ use super::record::NewRecord;
 
 pub use self::append::Guest;
 pub use self::failure::{JournalError, NotRecorded, StorageKind};
+pub use self::life::{Hold, Life};
+pub(in crate::ledger) use self::purge::is_needed;
+pub use self::purge::{Count, Due, Progress, Purged, count, sites};
 pub use self::writer::day;
 
 /// Tells the time, in milliseconds since 1970 (UTC).
@@ -82,6 +88,18 @@ pub struct JournalStatus {
     pub checkpoint: u64,
     /// Why checkpoints cannot be copied outside.
     pub copy_failing: Option<std::io::ErrorKind>,
+    pub retention: RetentionStatus,
+}
+
+/// How removing what is due goes.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct RetentionStatus {
+    /// When all that was due was last gone, in milliseconds since 1970 (UTC).
+    pub last_success_ms: Option<u64>,
+    /// Since when it fails.
+    pub failing_since_ms: Option<u64>,
+    /// Records that were purged since the journal was opened.
+    pub purged: u64,
 }
 
 /// A handle to a journal. The last one to go waits until all that is queued is on disk.
@@ -139,23 +157,24 @@ impl Journal {
         answer.await.unwrap_or(Err(NotRecorded::Closed))
     }
 
-    /// Erases what records `seqs` tell about a person, from the database and from its write-ahead log, and records that
-    /// it was done. `why` must not tell about the person.
-    ///
-    /// # Errors
-    /// The disk fails; or somebody reads the journal for so long that the write-ahead log cannot be emptied
-    /// (`Storage(Locked)`): then it is erased for all readers, and the call must be repeated to have it off the disk.
-    pub async fn erase(&self, site: &str, seqs: Vec<u64>, why: &str) -> Result<Position, NotRecorded> {
-        let (waiter, answer) = oneshot::channel();
-        self.send(Message::Erase { site: site.into(), seqs, why: why.into(), waiter })?;
-        answer.await.unwrap_or(Err(NotRecorded::Closed))
-    }
-
     /// How it does now.
     pub fn status(&self) -> JournalStatus {
         let mut status = self.0.shared.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
         status.queued = self.0.shared.queued.load(Ordering::Relaxed);
         status
+    }
+
+    /// Tells what came of removing what is due at `now_ms`: how many records were purged, or that it failed.
+    pub(in crate::ledger) fn note_retention(&self, now_ms: u64, purged: Option<u64>) {
+        let mut status = self.0.shared.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let retention = &mut status.retention;
+        match purged {
+            Some(purged) => {
+                retention.purged += purged;
+                (retention.last_success_ms, retention.failing_since_ms) = (Some(now_ms), None);
+            }
+            None => _ = retention.failing_since_ms.get_or_insert(now_ms),
+        }
     }
 
     fn send_record(&self, record: NewRecord, waiter: Option<writer::Waiter>) -> Result<(), NotRecorded> {

@@ -36,6 +36,8 @@ pub struct SiteKeys {
     pub time_zone: TimeZone,
     /// For how many months after its own a record of a share link may be kept.
     pub retention_max_months: u32,
+    /// For how many months, at the least, a record of a share link is kept.
+    pub retention_min_months: u32,
 }
 
 /// Why a visitor has no pseudonym.

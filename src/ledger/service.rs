@@ -1,6 +1,7 @@
 //! The ledger of a running proxy: keys, journal and recording together, and what has to be done now and then.
 
-use std::path::{Path, PathBuf};
+mod retain;
+
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -9,14 +10,17 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::access::AccessTracker;
 use super::central::{Route, Shipper};
-use super::journal::{Clock, Journal, JournalError, JournalOptions, JournalStatus};
-use super::keys::{KeyError, KeyRing, KeyState, SiteKeys, keep_apart};
+use super::journal::{Clock, Guest, Journal, JournalError, JournalOptions, JournalStatus, Life};
+use super::keys::{KeyError, KeyEvent, KeyRing, KeyState, SiteKeys, keep_apart};
 use super::pseudonym::{ClientAddress, ConsentDigest, LinkDigest, ObjectDigest, Pseudonym};
 use super::record::{EventKind, NewRecord};
 use super::recording::Recording;
+use super::retention::{RetentionError, certificate, refuse_restored};
 use super::{NotRecorded, Pseudonyms, Recorder};
 use crate::config::{CentralSettings, LedgerSettings};
 
@@ -45,6 +49,8 @@ pub enum LedgerError {
     Keys(#[from] KeyError),
     #[error(transparent)]
     Journal(#[from] JournalError),
+    #[error(transparent)]
+    Retention(#[from] RetentionError),
     #[error("a thread cannot be started: {0}")]
     Thread(#[from] std::io::Error),
 }
@@ -54,33 +60,33 @@ pub struct Ledger {
     pub recording: Arc<Recording>,
     journal: Journal,
     shipper: Option<Shipper>,
-    stop: SyncSender<()>,
-    housekeeping: JoinHandle<()>,
+    /// Each thread ends when its own is gone.
+    stop: [SyncSender<()>; 2],
+    threads: [JoinHandle<()>; 2],
 }
 
 impl Ledger {
     /// Opens the keys and the journal, makes the keys that are missing, and begins.
+    ///
+    /// # Errors
+    /// Keys or journal cannot be used, or keys came back that the journal says were destroyed.
     pub fn start(settings: &LedgerSettings, sites: Vec<SiteKeys>, clock: Clock) -> Result<Self, LedgerError> {
         keep_apart(&settings.keys, &settings.path)?;
         let mut ring = KeyRing::open(&settings.keys, &sites)?;
-        let now = timestamp(clock());
-        let made = ring.rotate(now);
+        let seed = ring.signing_seed()?;
         let options = JournalOptions {
             queue: QUEUE,
             pressure: settings.pressure,
             checkpoints: Some(settings.checkpoints.clone()),
             checkpoint_every_ms: CHECKPOINT_EVERY_MS,
-            signing_seed: ring.signing_seed()?,
+            signing_seed: seed.clone(),
             clock: clock.clone(),
         };
         let journal = Journal::open(&settings.path, options, clock())?;
-        // Another process may make the keys; then this one only reads them.
-        match made {
-            Ok(events) => events.iter().for_each(|event| note(&journal, event.name(), event.detail(), clock())),
-            Err(error) => log::warn!("no key of the ledger can be made: {error}"),
-        }
+        refuse_restored(&ring, &settings.path)?;
+        rotate(&mut ring, &journal, &Life::of(&settings.path)?, clock());
         let keys = Arc::new(ArcSwap::from_pointee(ring));
-        let route = settings.central.clone().map(|store| route(store, settings.path.clone(), &journal, clock.clone()));
+        let route = settings.central.clone().map(|store| route(store, settings, seed.clone(), clock.clone()));
         let shipper = route.map(Shipper::start).transpose()?;
         let recording = Arc::new(Recording {
             recorder: Arc::new(journal.clone()),
@@ -92,27 +98,32 @@ impl Ledger {
             central: shipper.as_ref().map(|shipper| shipper.watch.clone()),
             strangers: Default::default(),
         });
-        let (stop, stopped) = sync_channel(1);
-        let (shared, journal_too, directory) = (recording.clone(), journal.clone(), settings.keys.clone());
+        let (stop, stopped) = sync_channel(0);
+        let (shared, clock_too) = (recording.clone(), clock.clone());
+        let keeper = Keeper { keys, settings: settings.clone(), sites: sites.clone(), journal: journal.clone() };
         let housekeeping = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || {
             let mut sweeps = 0;
             while stopped.recv_timeout(SWEEP_EVERY) == Err(RecvTimeoutError::Timeout) {
-                let now = clock();
+                let now = clock_too();
                 shared.sweep(now);
                 sweeps += 1;
                 if sweeps % SWEEPS_PER_ROTATION == 0 {
-                    renew(&keys, &directory, &sites, &journal_too, now);
+                    keeper.renew(now);
                 }
             }
             shared.sweep(u64::MAX);
         })?;
-        Ok(Ledger { recording, journal, shipper, stop, housekeeping })
+        let (stop_too, stopped) = sync_channel(0);
+        let retain = retain::Retain { settings: settings.clone(), sites, journal: journal.clone(), seed, clock };
+        let retention =
+            std::thread::Builder::new().name("retention".to_owned()).spawn(move || retain.until(&stopped))?;
+        Ok(Ledger { recording, journal, shipper, stop: [stop, stop_too], threads: [housekeeping, retention] })
     }
 
     /// Records what is left, waits until all of it is on disk, and ships it. For when the last request has ended.
     pub fn stop(self) {
-        self.stop.send(()).ok();
-        self.housekeeping.join().ok();
+        drop(self.stop);
+        self.threads.into_iter().for_each(|thread| _ = thread.join());
         let flushed =
             tokio::runtime::Builder::new_current_thread().build().map(|runtime| runtime.block_on(self.journal.flush()));
         if let Ok(Err(error)) = flushed {
@@ -124,46 +135,67 @@ impl Ledger {
     }
 }
 
-/// From the journal to the central store. What others ask to be erased, the journal erases in its own turn.
-fn route(store: CentralSettings, path: PathBuf, journal: &Journal, clock: Clock) -> Route {
-    let journal = journal.clone();
-    let erase = move |site: &str, seqs, why: &str| {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
-        runtime.block_on(journal.erase(site, seqs, why)).map(drop).map_err(|error| error.to_string())
+/// From the journal to the central store. What others ask to be erased is erased from the journal.
+fn route(store: CentralSettings, settings: &LedgerSettings, seed: Zeroizing<[u8; 32]>, clock: Clock) -> Route {
+    let (path, checkpoints, clock_too) = (settings.path.clone(), settings.checkpoints.clone(), clock.clone());
+    let erase = move |site: &str, seqs: Vec<u64>, why: &str| {
+        let now_ms = clock_too();
+        let guest = Guest { checkpoints: Some(checkpoints.clone()), signing_seed: seed.clone(), now_ms };
+        let record = NewRecord::of_life(EventKind::Erased, site, now_ms, json!({ "seqs": seqs, "why": why }));
+        guest.add(&path, &[&record], &seqs).map(drop).map_err(|error| error.to_string())
     };
-    Route { store, journal: path, erase: Arc::new(erase), clock }
+    Route { store, journal: settings.path.clone(), erase: Arc::new(erase), clock }
 }
 
-/// Reads the keys again, so that another process may make and destroy them, and makes what is missing.
-fn renew(keys: &ArcSwap<KeyRing>, directory: &Path, sites: &[SiteKeys], journal: &Journal, now: u64) {
-    let renewed = KeyRing::open(directory, sites).map(|mut ring| {
-        let events = ring.rotate(timestamp(now));
-        (ring, events)
-    });
-    let (ring, events) = match renewed {
-        Ok(renewed) => renewed,
-        // What cannot be read is not used further: a key may have been destroyed.
-        Err(error) => return log::error!("the keys of the ledger cannot be read again: {error}"),
-    };
-    let known = keys.load().status(timestamp(now));
-    for status in ring.status(timestamp(now)).iter().filter(|status| status.key.state == KeyState::Destroyed) {
-        let was = known.iter().find(|known| known.key.kid == status.key.kid);
-        if was.is_some_and(|was| was.key.state != KeyState::Destroyed) {
-            let detail = serde_json::json!({ "kid": status.key.kid, "check": status.key.check });
-            note(journal, EventKind::KeyDestroyed.as_str(), detail, now);
+/// Keeps the keys in force as they are on the disk.
+struct Keeper {
+    keys: Arc<ArcSwap<KeyRing>>,
+    settings: LedgerSettings,
+    sites: Vec<SiteKeys>,
+    journal: Journal,
+}
+
+impl Keeper {
+    /// Reads the keys again, so that another process may make and destroy them, and makes what is missing.
+    fn renew(&self, now: u64) {
+        match self.read() {
+            Ok((mut ring, life)) => {
+                rotate(&mut ring, &self.journal, &life, now);
+                self.keys.store(Arc::new(ring));
+            }
+            Err(error) => log::error!("the keys of the ledger cannot be read again: {error}"),
         }
     }
-    match events {
-        Ok(events) => events.iter().for_each(|event| note(journal, event.name(), event.detail(), now)),
-        Err(error) => log::warn!("no key of the ledger can be made: {error}"),
+
+    fn read(&self) -> Result<(KeyRing, Life), RetentionError> {
+        let ring = KeyRing::open(&self.settings.keys, &self.sites)?;
+        refuse_restored(&ring, &self.settings.path)?;
+        Ok((ring, Life::of(&self.settings.path)?))
     }
-    keys.store(Arc::new(ring));
 }
 
-fn note(journal: &Journal, event: &str, detail: serde_json::Value, now: u64) {
-    let Some(event) = EventKind::from_word(event) else { return };
-    if let Err(error) = journal.try_record(NewRecord::of_life(event, "", now, detail)) {
-        log::error!("{} is not recorded: {error}", event.as_str());
+/// Makes the keys that are missing, and records what became of keys since `life` was read.
+fn rotate(ring: &mut KeyRing, journal: &Journal, life: &Life, now: u64) {
+    match ring.rotate(timestamp(now)) {
+        Ok(events) => {
+            for event in events {
+                note(journal, NewRecord::of_life(EventKind::KeyMade, "", now, event.detail()));
+            }
+        }
+        // Another process may make the keys; then this one only reads them.
+        Err(error) => log::warn!("no key of the ledger can be made: {error}"),
+    }
+    for key in ring.status(timestamp(now)).into_iter().map(|status| status.key) {
+        if key.state == KeyState::Destroyed && !life.destroyed.contains(&key.kid) {
+            note(journal, certificate(&KeyEvent { at: timestamp(now), key }, now));
+        }
+    }
+}
+
+fn note(journal: &Journal, record: NewRecord) {
+    let event = record.event.as_str();
+    if let Err(error) = journal.try_record(record) {
+        log::error!("{event} is not recorded: {error}");
     }
 }
 

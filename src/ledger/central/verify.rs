@@ -7,9 +7,10 @@ use postgres::{Client, IsolationLevel, Row, Transaction};
 use super::error::CentralError;
 use super::ship;
 use crate::ledger::chain::{self, Hash, Writer};
+use crate::ledger::journal::Life;
 use crate::ledger::journal::checkpoint::Checkpoint;
 use crate::ledger::journal::stored::Stored;
-use crate::ledger::journal::verify::{Announced, Chain, Problem, Report};
+use crate::ledger::journal::verify::{Chain, Problem, Report};
 use crate::ledger::pseudonym::{ConsentDigest, ObjectDigest, Pseudonym};
 use crate::ledger::record::Erasable;
 
@@ -46,15 +47,11 @@ pub fn verify(client: &mut Client) -> Result<Vec<WriterReport>, CentralError> {
 fn verify_writer(transaction: &mut Transaction, row: &Row) -> Result<WriterReport, CentralError> {
     let writer: Writer = bytes(row, 0)?.ok_or(CentralError::Strange("a writer has no name"))?;
     let mut report = Report::default();
-    let mut announced = announced(transaction, &writer)?;
-    announced.keys.extend(bytes::<32>(row, 3)?);
+    let mut life = life(transaction, &writer)?;
+    life.keys.extend(bytes::<32>(row, 3)?);
     let checkpoints = checkpoints(transaction, writer)?;
-    let mut trusted: BTreeMap<u64, Hash> =
-        checkpoints.iter().filter(|signed| announced.trusts(signed)).map(|signed| (signed.seq, signed.hash)).collect();
-    if let (Some(seq), Some(hash)) = (row.try_get::<_, Option<i64>>(1)?, bytes(row, 2)?) {
-        trusted.insert(unsigned(seq), hash);
-    }
-    let mut chain = Chain { writer, erased: announced.erased.clone(), trusted, last: None };
+    let cut = row.try_get::<_, Option<i64>>(1)?.map(unsigned).zip(bytes(row, 2)?);
+    let mut chain = Chain::new(writer, life.erased.iter().copied().collect(), cut);
     let mut hashes = Hashes { of: &checkpoints, found: BTreeMap::new() };
     let portal = transaction.bind(
         "SELECT seq, day::text, at, site, event, link, epoch, core, prev, hash, salt, visitor, object, agent_name, \
@@ -74,7 +71,7 @@ fn verify_writer(transaction: &mut Transaction, row: &Row) -> Result<WriterRepor
     }
     judge_end(transaction, &chain, &mut report)?;
     for signed in &checkpoints {
-        let problem = judge(transaction, signed, &announced, hashes.found.get(&signed.seq))?;
+        let problem = judge(transaction, signed, &life, hashes.found.get(&signed.seq))?;
         report.checkpoints += u64::from(problem.is_none());
         report.problems.extend(problem);
     }
@@ -96,13 +93,15 @@ impl Hashes<'_> {
     }
 }
 
-fn announced(transaction: &mut Transaction, writer: &Writer) -> Result<Announced, CentralError> {
-    let mut announced = Announced::default();
-    let sql = "SELECT core FROM consentry.record WHERE writer = $1 AND event IN ('genesis', 'erased')";
+/// Which keys signed, and what was erased.
+fn life(transaction: &mut Transaction, writer: &Writer) -> Result<Life, CentralError> {
+    let mut life = Life::default();
+    let sql = "SELECT seq, event, core FROM consentry.record WHERE writer = $1 \
+               AND event IN ('genesis', 'erased', 'retention.purged') ORDER BY seq";
     for row in transaction.query(sql, &[&writer.as_slice()])? {
-        announced.note(row.try_get(0)?);
+        life.note(unsigned(row.try_get(0)?), row.try_get(1)?, row.try_get(2)?);
     }
-    Ok(announced)
+    Ok(life)
 }
 
 /// In the order of the records that they are about.
@@ -140,13 +139,13 @@ fn judge_end(transaction: &mut Transaction, chain: &Chain, report: &mut Report) 
 fn judge(
     transaction: &mut Transaction,
     signed: &Checkpoint,
-    announced: &Announced,
+    life: &Life,
     found: Option<&Hash>,
 ) -> Result<Option<Problem>, CentralError> {
     let seq = signed.seq;
     Ok(if !signed.is_signed() {
         Some(Problem::Signature { seq })
-    } else if !announced.keys.contains(&signed.key) {
+    } else if !life.keys.contains(&signed.key) {
         Some(Problem::StrangeKey { seq })
     } else if found.is_some_and(|found| *found != signed.hash) {
         Some(Problem::Forked { seq })

@@ -27,7 +27,12 @@ impl Place {
             pressure: Pressure::Refuse,
             central: None,
         };
-        let site = |name: &str| SiteKeys { site: name.into(), time_zone: TimeZone::UTC, retention_max_months: 6 };
+        let site = |name: &str| SiteKeys {
+            site: name.into(),
+            time_zone: TimeZone::UTC,
+            retention_max_months: 6,
+            retention_min_months: 0,
+        };
         let now = Arc::new(AtomicU64::new(NOON));
         let clock = now.clone();
         let clock: Clock = Arc::new(move || clock.load(Ordering::Relaxed));

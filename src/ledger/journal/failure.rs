@@ -30,6 +30,10 @@ pub enum StorageKind {
     Missing,
     #[error("the disk reports an error")]
     Disk,
+    #[error(
+        "what was removed cannot be wiped from the file: it is too large, or SQLite was built without sqlite_dbpage"
+    )]
+    Unwiped,
 }
 
 impl From<rusqlite::Error> for StorageKind {

@@ -25,10 +25,18 @@ CREATE TABLE IF NOT EXISTS record (seq INTEGER PRIMARY KEY, day TEXT NOT NULL, a
 CREATE INDEX IF NOT EXISTS record_link ON record (site, link, at) WHERE link IS NOT NULL;
 CREATE INDEX IF NOT EXISTS record_visitor ON record (epoch, visitor) WHERE visitor IS NOT NULL;
 CREATE INDEX IF NOT EXISTS record_day ON record (day);
+CREATE INDEX IF NOT EXISTS record_due ON record (site, at) WHERE event IN ('open', 'download', 'denied');
+CREATE INDEX IF NOT EXISTS record_life ON record (event) WHERE event NOT IN ('open', 'download', 'denied', 'purged');
 CREATE TABLE IF NOT EXISTS checkpoint (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, hash BLOB NOT NULL, day TEXT,
     root BLOB, signature BLOB NOT NULL, key BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
 ";
+
+/// A record of an access, as the index `record_due` has it.
+pub(super) const IS_ACCESS: &str = "event IN ('open', 'download', 'denied')";
+
+/// A record of the journal's own life, as the index `record_life` has it.
+pub(super) const IS_LIFE: &str = "event NOT IN ('open', 'download', 'denied', 'purged')";
 
 /// The end of the chain.
 #[derive(Clone)]
@@ -155,8 +163,24 @@ pub(super) fn follows(connection: &Connection, head: &Head, known: &Head) -> Res
     Ok(match known.seq {
         0 => true,
         seq if seq == head.seq => head.hash == known.hash,
-        seq => hash_of(connection, seq)? == Some(known.hash),
+        seq => match hash_of(connection, seq)? {
+            Some(hash) => hash == known.hash,
+            None => cut_at(connection)?.is_some_and(|cut| seq <= cut),
+        },
     })
+}
+
+/// The record up to which the beginning was cut.
+pub(super) fn cut_at(connection: &Connection) -> Result<Option<u64>, StorageKind> {
+    let sql = "SELECT value FROM meta WHERE key = 'cut'";
+    Ok(connection.prepare_cached(sql)?.query_row([], seq_bytes).optional()?)
+}
+
+/// Says in the database up to where the beginning is cut.
+pub(super) fn note_cut(transaction: &Transaction, seq: u64) -> Result<(), StorageKind> {
+    let sql = "INSERT INTO meta VALUES ('cut', ?1) ON CONFLICT DO UPDATE SET value = excluded.value";
+    transaction.execute(sql, [seq.to_be_bytes()])?;
+    Ok(())
 }
 
 /// The hash of record `seq`.
@@ -216,6 +240,16 @@ pub(super) fn erase(transaction: &Transaction, seq: u64) -> Result<(), StorageKi
     let sql = "UPDATE record SET salt = NULL, visitor = NULL, object = NULL, agent_name = NULL, country = NULL,
                referrer = NULL, consent = NULL WHERE seq = ?1";
     transaction.execute(sql, [seq])?;
+    Ok(())
+}
+
+/// Leaves of record `seq` only its place in the chain. `by` is the record that tells of it.
+pub(super) fn purge(transaction: &Transaction, seq: u64, by: u64) -> Result<(), StorageKind> {
+    let sql =
+        "UPDATE record SET at = ?2, site = '', event = 'purged', link = NULL, epoch = NULL, core = x'', salt = NULL,
+               visitor = NULL, object = NULL, agent_name = NULL, country = NULL, referrer = NULL, consent = NULL
+               WHERE seq = ?1";
+    transaction.prepare_cached(sql)?.execute([seq, by])?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 mod crash;
 mod guests;
+mod purging;
 mod tampering;
 mod trouble;
 
@@ -12,7 +13,7 @@ use super::verify::{Report, verify};
 use super::*;
 use crate::ledger::agent::AgentClass;
 use crate::ledger::pseudonym::{LinkDigest, ObjectDigest, Pseudonym};
-use crate::ledger::record::{Actor, Erasable, EventKind};
+use crate::ledger::record::{Actor, Erasable, EventKind, hex};
 
 const DAY_MS: u64 = 86_400_000;
 
@@ -200,7 +201,10 @@ fn what_is_erased_is_gone_from_all_files() {
     for marker in ["PLANTED-VISITOR!", "planted-0.example", "planted-39.example"] {
         assert!(found(marker) > 0, "{marker}");
     }
-    wait(journal.erase("dam", (2..=41).collect(), "request 7")).unwrap();
+    let seqs: Vec<u64> = (2..=41).collect();
+    let detail = serde_json::json!({"seqs": seqs, "why": "request 7"});
+    let erased = NewRecord::of_life(EventKind::Erased, "dam", house.now(), detail);
+    guests::guest(&house).add(&house.path(), &[&erased], &seqs).unwrap();
     let left: Vec<_> = ["PLANTED-VISITOR!", "planted-0.example", "planted-39.example", "chrome/mobile"]
         .into_iter()
         .filter(|marker| found(marker) > 0)

@@ -1,17 +1,21 @@
 //! Whether a journal is what was written, and all of it.
 
+mod purged;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use serde_json::Value;
 
-use super::checkpoint::{self, Checkpoint, PublicKey};
+use super::checkpoint::{self, Checkpoint};
 use super::failure::StorageKind;
+use super::life::Life;
 use super::schema;
 use super::stored::{COLUMNS, Stored};
 use crate::ledger::chain::{self, Hash, Writer};
 use crate::ledger::record::{EventKind, from_hex, hex};
+use purged::Husks;
 
 /// Something that is not as it was written, and where.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -20,7 +24,7 @@ pub enum Problem {
     Unreadable(StorageKind),
     #[error("the database is damaged below its tables")]
     Unsound,
-    #[error("the journal does not begin with its first record, nor after a signed checkpoint")]
+    #[error("the journal does not begin with its first record, nor where a record says that it was cut")]
     NoBeginning,
     #[error("records {from} to {to} are missing")]
     Missing { from: u64, to: u64 },
@@ -34,6 +38,14 @@ pub enum Problem {
     PartChanged { seq: u64 },
     #[error("the erasable part of record {seq} is gone, and no record says that it was erased")]
     PartGone { seq: u64 },
+    #[error("record {seq} was emptied, and no record says that it was purged")]
+    Emptied { seq: u64 },
+    #[error("record {seq} tells of a purge of other records than those that are empty")]
+    Purge { seq: u64 },
+    #[error("record {seq} tells of a purge, and no signed checkpoint covers it")]
+    PurgeUnsigned { seq: u64 },
+    #[error("record {seq} says that the beginning was cut at a place that was not signed as it says")]
+    Cut { seq: u64 },
     #[error("the end was cut off: record {known} was written, the last is {last}")]
     CutOff { last: u64, known: u64 },
     #[error("this is an older copy: record {known} was signed outside, the last is {last}")]
@@ -53,6 +65,8 @@ pub enum Problem {
 pub struct Report {
     /// How many records were read.
     pub records: u64,
+    /// How many of them are only place-holders of records whose time was over.
+    pub purged: u64,
     pub first: u64,
     pub last: u64,
     /// How many signed checkpoints hold, inside and outside.
@@ -84,75 +98,47 @@ fn read_all(path: &Path, outside: Option<&Path>, report: &mut Report) -> Result<
         Some(outside) => checkpoint::read(outside)?,
         None => Vec::new(),
     };
-    let announced = Announced::read(&connection)?;
+    let life = Life::read(&connection)?;
     let trusted: BTreeMap<u64, Hash> = inside
         .iter()
         .chain(&outside)
-        .filter(|signed| announced.trusts(signed))
+        .filter(|signed| life.trusts(signed))
         .map(|signed| (signed.seq, signed.hash))
         .collect();
+    report.problems.extend(purged::unsigned(&life, &trusted));
 
-    let mut chain = Chain { writer, erased: announced.erased.clone(), trusted, last: None };
+    let cut = life.cut.as_ref().filter(|cut| trusted.get(&cut.seq) == Some(&cut.hash));
+    let mut chain = Chain::new(writer, life.erased.iter().copied().collect(), cut.map(|cut| (cut.seq, cut.hash)));
     let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM record ORDER BY seq"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         chain.next(&Stored::from_row(row)?, report);
     }
+    report.problems.extend(chain.husks.judge(&life));
     judge_end(&connection, report, &inside, &outside)?;
-    for signed in &inside {
-        judge(&connection, signed, &announced, writer, report)?;
-    }
-    for signed in outside.iter().filter(|signed| !inside.contains(signed)) {
-        judge(&connection, signed, &announced, writer, report)?;
+    for signed in inside.iter().chain(outside.iter().filter(|signed| !inside.contains(signed))) {
+        judge(&connection, signed, &life, writer, report)?;
     }
     Ok(())
-}
-
-/// What the journal says of itself in its own records.
-#[derive(Default)]
-pub(in crate::ledger) struct Announced {
-    pub erased: BTreeSet<u64>,
-    pub keys: Vec<PublicKey>,
-}
-
-impl Announced {
-    fn read(connection: &Connection) -> Result<Self, StorageKind> {
-        let mut announced = Announced::default();
-        let mut statement = connection.prepare("SELECT core FROM record WHERE event IN (?1, ?2)")?;
-        let events = [EventKind::Genesis.as_str(), EventKind::Erased.as_str()];
-        let mut rows = statement.query(events)?;
-        while let Some(row) = rows.next()? {
-            announced.note(&row.get::<_, Vec<u8>>(0)?);
-        }
-        Ok(announced)
-    }
-
-    /// Takes what the `core` of a `genesis` or `erased` record says.
-    pub fn note(&mut self, core: &[u8]) {
-        let core: Value = serde_json::from_slice(core).unwrap_or_default();
-        let detail = core.get("detail");
-        if let Some(key) = detail.and_then(|detail| detail.get("key")).and_then(Value::as_str).and_then(from_hex) {
-            self.keys.push(key);
-        }
-        let seqs = detail.and_then(|detail| detail.get("seqs")).and_then(Value::as_array);
-        self.erased.extend(seqs.into_iter().flatten().filter_map(Value::as_u64));
-    }
-
-    pub fn trusts(&self, signed: &Checkpoint) -> bool {
-        self.keys.contains(&signed.key) && signed.is_signed()
-    }
 }
 
 /// The records as they come, and what the next must follow.
 pub(in crate::ledger) struct Chain {
     pub writer: Writer,
-    pub erased: BTreeSet<u64>,
-    pub trusted: BTreeMap<u64, Hash>,
+    erased: BTreeSet<u64>,
+    /// The last record that was cut off, and its hash.
+    cut: Option<(u64, Hash)>,
+    husks: Husks,
     /// The number and the hash of the record before.
     pub last: Option<(u64, Hash)>,
 }
 
 impl Chain {
+    /// For the records of `writer`, of which those `erased` may lack a part, and which may begin after the one at `cut`.
+    pub fn new(writer: Writer, erased: BTreeSet<u64>, cut: Option<(u64, Hash)>) -> Self {
+        Chain { writer, erased, cut, husks: Husks::default(), last: None }
+    }
+
     /// Takes the next record, and reports what is wrong with it.
     pub fn next(&mut self, record: &Stored, report: &mut Report) {
         let (seq, core, previous, hash) = (record.seq, &record.core, record.previous, record.hash);
@@ -165,7 +151,7 @@ impl Chain {
                 let is_genesis = seq == 1
                     && previous == chain::BEFORE_THE_FIRST
                     && fields.get("ev").and_then(Value::as_str) == Some(EventKind::Genesis.as_str());
-                if !is_genesis && self.trusted.get(&seq.saturating_sub(1)) != Some(&previous) {
+                if !is_genesis && !self.begins_after_cut(seq, previous) {
                     report.problems.push(Problem::NoBeginning);
                 }
             }
@@ -176,6 +162,13 @@ impl Chain {
             Some(_) => {}
         }
         self.last = Some((seq, hash));
+        if purged::is_husk(record) {
+            report.purged += 1;
+            if self.cut.is_none_or(|(cut, _)| seq > cut) {
+                self.husks.add(seq, record.at);
+            }
+            return;
+        }
         let was = fields.get("n").and_then(Value::as_u64);
         if chain::record_hash(&self.writer, seq, &previous, core) == hash && was == Some(seq) {
             if !columns_agree(record, &fields) {
@@ -187,6 +180,12 @@ impl Chain {
             report.problems.push(moved.map_or(Problem::Changed { seq }, |was| Problem::Moved { seq, was }));
         }
         report.problems.extend(self.judge_part(record, &fields));
+    }
+
+    /// Whether the first record that is there may be `seq`, after `previous`. While what was cut off is being removed,
+    /// some of it is still there.
+    fn begins_after_cut(&self, seq: u64, previous: Hash) -> bool {
+        self.cut.is_some_and(|(cut, hash)| seq <= cut || (seq == cut + 1 && previous == hash))
     }
 
     fn judge_part(&self, record: &Stored, fields: &Value) -> Option<Problem> {
@@ -244,7 +243,7 @@ fn judge_end(
 fn judge(
     connection: &Connection,
     signed: &Checkpoint,
-    announced: &Announced,
+    life: &Life,
     writer: Writer,
     report: &mut Report,
 ) -> Result<(), StorageKind> {
@@ -253,10 +252,13 @@ fn judge(
         connection.query_row("SELECT hash FROM record WHERE seq = ?1", [seq], |row| row.get(0)).optional()?;
     let problem = if !signed.is_signed() {
         Some(Problem::Signature { seq })
-    } else if !announced.keys.contains(&signed.key) {
+    } else if !life.keys.contains(&signed.key) {
         Some(Problem::StrangeKey { seq })
     } else if signed.writer != writer || found.is_some_and(|found| found != signed.hash) {
         Some(Problem::Forked { seq })
+    } else if life.cut.as_ref().is_some_and(|cut| seq <= cut.seq) {
+        // Of that day, not all is there.
+        None
     } else if let (Some((day, root)), Some(_)) = (&signed.day, found) {
         (checkpoint::day_root(connection, day)? != *root).then_some(Problem::DayRoot { seq })
     } else {

@@ -32,12 +32,6 @@ pub(super) type Waiter = oneshot::Sender<Result<Position, NotRecorded>>;
 pub(super) enum Message {
     Record(Box<NewRecord>, Option<Waiter>),
     Flush(oneshot::Sender<Result<(), NotRecorded>>),
-    Erase {
-        site: Box<str>,
-        seqs: Vec<u64>,
-        why: Box<str>,
-        waiter: Waiter,
-    },
     /// What a test does to the database from within.
     #[cfg(test)]
     Meddle(Box<dyn FnOnce(&rusqlite::Connection) + Send>),
@@ -173,7 +167,7 @@ impl Writer {
     /// A new journal gets its first record.
     fn begin(&mut self) -> Result<(), StorageKind> {
         if self.head.seq == 0 {
-            self.append(&[], &[], Sign::Now)?;
+            self.append(&[], Sign::Now)?;
         }
         self.shared.status().last = self.head.seq;
         Ok(())
@@ -213,10 +207,6 @@ impl Writer {
                     // Nobody needs to wait for the answer.
                     let _ = waiter.send(done);
                 }
-                Message::Erase { site, seqs, why, waiter } => {
-                    let _ = self.commit(std::mem::take(&mut group), Sign::WhenDue);
-                    let _ = waiter.send(self.erase(&site, &seqs, &why).map_err(NotRecorded::Storage));
-                }
                 #[cfg(test)]
                 Message::Meddle(meddle) => {
                     let _ = self.commit(std::mem::take(&mut group), Sign::WhenDue);
@@ -250,7 +240,7 @@ impl Writer {
         let [queue, storage] = missed;
         let gaps: Vec<_> = [queue.record("queue", now), storage.record("storage", now)].into_iter().flatten().collect();
         let records: Vec<&NewRecord> = gaps.iter().chain(group.iter().map(|(record, _)| &**record)).collect();
-        match self.append(&records, &[], sign) {
+        match self.append(&records, sign) {
             Ok(positions) => {
                 for ((_, waiter), position) in group.into_iter().zip(positions.into_iter().skip(gaps.len())) {
                     waiter.map(|waiter| waiter.send(Ok(position)));
@@ -268,17 +258,9 @@ impl Writer {
         }
     }
 
-    fn erase(&mut self, site: &str, seqs: &[u64], why: &str) -> Result<Position, StorageKind> {
-        let now = (self.options.clock)();
-        let record = NewRecord::of_life(EventKind::Erased, site, now, json!({"seqs": seqs, "why": why}));
-        let positions = self.append(&[&record], seqs, Sign::WhenDue)?;
-        self.store.as_ref().ok_or(self.failure)?.empty_log()?;
-        positions.first().copied().ok_or(StorageKind::Damaged)
-    }
-
     /// [`Batch::append`], and what follows from it.
-    fn append(&mut self, records: &[&NewRecord], erased: &[u64], sign: Sign) -> Result<Vec<Position>, StorageKind> {
-        match self.try_append(records, erased, sign) {
+    fn append(&mut self, records: &[&NewRecord], sign: Sign) -> Result<Vec<Position>, StorageKind> {
+        match self.try_append(records, sign) {
             Ok(Appended { head, positions, checkpoints }) => {
                 self.head = head;
                 self.shared.status().last = self.head.seq;
@@ -297,14 +279,14 @@ impl Writer {
         }
     }
 
-    fn try_append(&mut self, records: &[&NewRecord], erased: &[u64], sign: Sign) -> Result<Appended, StorageKind> {
+    fn try_append(&mut self, records: &[&NewRecord], sign: Sign) -> Result<Appended, StorageKind> {
         let store = self.store.as_mut().ok_or(self.failure)?;
         store.is_in_place()?;
         let due_ms = match sign {
             Sign::Now => 0,
             Sign::WhenDue => self.signed.1.saturating_add(self.options.checkpoint_every_ms),
         };
-        let batch = Batch { records, erased, now_ms: (self.options.clock)(), signed: (self.signed.0, due_ms) };
+        let batch = Batch { records, now_ms: (self.options.clock)(), signed: (self.signed.0, due_ms) };
         batch.append(store, &self.signer, &self.head)
     }
 

@@ -8,6 +8,7 @@ fn sites() -> Vec<SiteKeys> {
         site: name.into(),
         time_zone: TimeZone::get(zone).unwrap(),
         retention_max_months: 6,
+        retention_min_months: 0,
     };
     vec![site("dam", "Asia/Shanghai"), site("shop.example", "America/New_York")]
 }

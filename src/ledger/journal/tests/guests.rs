@@ -3,7 +3,7 @@
 use super::*;
 use crate::ledger::journal::Guest;
 
-fn guest(house: &House) -> Guest {
+pub(super) fn guest(house: &House) -> Guest {
     Guest { checkpoints: Some(house.outside()), signing_seed: Zeroizing::new([7; 32]), now_ms: house.now() }
 }
 
