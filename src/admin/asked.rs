@@ -5,14 +5,12 @@ use std::net::IpAddr;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use crate::ledger::desk::{Check, Question, Scope, Verb, parse_time};
+use crate::ledger::desk::{Check, Erase, Keep, Question, Scope, Verb, parse_time};
 use crate::ledger::pseudonym::ClientAddress;
 use crate::ledger::trail::{Dimension, Format};
 
 /// Records in one answer, at most. The next begins after the last of them.
 const PAGE: u64 = 10_000;
-
-const SCOPE: &[&str] = &["site", "token", "from", "to"];
 
 /// All that can be said in a question. It may hold a token or an address, so it cannot be shown, and nothing in it is
 /// ever said back.
@@ -26,6 +24,10 @@ pub(super) struct Asked {
     by: Option<String>,
     format: Option<String>,
     seq: Option<u64>,
+    seqs: Option<Vec<u64>>,
+    visitor: Option<String>,
+    id: Option<String>,
+    before: Option<String>,
     ip: Option<String>,
     reason: Option<String>,
     ticket: Option<String>,
@@ -90,6 +92,26 @@ impl Asked {
             Verb::Export => Question::Export { scope, format: format(self.format.as_deref())? },
             Verb::Verify => Question::Verify,
             Verb::Prove => Question::Prove { seq: self.seq.ok_or("`seq` says which record")? },
+            Verb::Erase => Question::Keep(Keep::Erase(Erase {
+                site: self.site.ok_or("`site` says where")?,
+                seqs: self.seqs,
+                token: scope.token,
+                visitor: self.visitor,
+                reason: self.reason.unwrap_or_default(),
+            })),
+            Verb::PlaceHold => Question::Keep(Keep::PlaceHold {
+                site: self.site.ok_or("`site` says where")?,
+                token: scope.token,
+                reason: self.reason.unwrap_or_default(),
+                ticket: self.ticket.unwrap_or_default(),
+            }),
+            Verb::ListHolds => Question::Keep(Keep::ListHolds),
+            Verb::ReleaseHold => Question::Keep(Keep::ReleaseHold {
+                id: self.id.ok_or("`id` says which hold")?,
+                reason: self.reason.unwrap_or_default(),
+            }),
+            Verb::Plan => Question::Keep(Keep::Plan),
+            Verb::Run => Question::Keep(Keep::Run { before: time(self.before.as_deref(), "before")? }),
             Verb::Check => Question::Check(Check {
                 site: self.site.ok_or("`site` says where")?,
                 address: address(&Zeroizing::new(self.ip.ok_or("`ip` says which address")?))?,
@@ -103,16 +125,19 @@ impl Asked {
 
     /// What means nothing to `verb` is no part of it: whoever sends it expects something else.
     fn only(&self, verb: Verb) -> Result<(), String> {
-        let more: &[&str] = match verb {
-            Verb::Links | Verb::Show | Verb::Affected => &[],
-            Verb::Events => &["after", "limit"],
-            Verb::Stats => &["by"],
-            Verb::Export => &["format", "after", "limit"],
-            Verb::Verify => &[],
+        let takes: &[&str] = match verb {
+            Verb::Links | Verb::Show | Verb::Affected => &["site", "token", "from", "to"],
+            Verb::Events => &["site", "token", "from", "to", "after", "limit"],
+            Verb::Stats => &["site", "token", "from", "to", "by"],
+            Verb::Export => &["site", "token", "from", "to", "format", "after", "limit"],
+            Verb::Verify | Verb::ListHolds | Verb::Plan => &[],
             Verb::Prove => &["seq"],
+            Verb::Erase => &["site", "seqs", "token", "visitor", "reason"],
+            Verb::PlaceHold => &["site", "token", "reason", "ticket"],
+            Verb::ReleaseHold => &["id", "reason"],
+            Verb::Run => &["before"],
             Verb::Check => &["site", "ip", "from", "to", "reason", "ticket"],
         };
-        let scope = if matches!(verb, Verb::Verify | Verb::Prove | Verb::Check) { &[] } else { SCOPE };
         let said = [
             ("site", self.site.is_some()),
             ("token", self.token.is_some()),
@@ -121,13 +146,17 @@ impl Asked {
             ("by", self.by.is_some()),
             ("format", self.format.is_some()),
             ("seq", self.seq.is_some()),
+            ("seqs", self.seqs.is_some()),
+            ("visitor", self.visitor.is_some()),
+            ("id", self.id.is_some()),
+            ("before", self.before.is_some()),
             ("ip", self.ip.is_some()),
             ("reason", self.reason.is_some()),
             ("ticket", self.ticket.is_some()),
             ("after", self.after.is_some()),
             ("limit", self.limit.is_some()),
         ];
-        match said.iter().find(|(name, said)| *said && !scope.contains(name) && !more.contains(name)) {
+        match said.iter().find(|(name, said)| *said && !takes.contains(name)) {
             Some((name, _)) => Err(format!("`{name}` means nothing to `{}`", verb.as_str())),
             None => Ok(()),
         }
@@ -178,6 +207,10 @@ mod tests {
             ("by", r#""agent""#),
             ("format", r#""csv""#),
             ("seq", "7"),
+            ("seqs", "[7, 8]"),
+            ("visitor", r#""v""#),
+            ("id", r#""i""#),
+            ("before", r#""2026-03-01""#),
             ("ip", r#""2001:db8::1""#),
             ("reason", r#""r""#),
             ("ticket", r#""t""#),
@@ -193,6 +226,12 @@ mod tests {
             (Verb::Export, "site token from to format after limit"),
             (Verb::Verify, ""),
             (Verb::Prove, "seq"),
+            (Verb::Erase, "site seqs token visitor reason"),
+            (Verb::PlaceHold, "site token reason ticket"),
+            (Verb::ListHolds, ""),
+            (Verb::ReleaseHold, "id reason"),
+            (Verb::Plan, ""),
+            (Verb::Run, "before"),
             (Verb::Check, "site from to ip reason ticket"),
         ] {
             let body = |names: &[&str]| {

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::ledger::desk::Refused;
 use crate::ledger::journal::prove::NoProof;
+use crate::ledger::retention::RetentionError;
 use crate::ledger::trail::TrailError;
 
 /// Why there is no answer. Nothing that was sent is in it.
@@ -68,7 +69,14 @@ impl Problem {
                 Refused::Role { .. } | Refused::Site => StatusCode::FORBIDDEN,
                 Refused::Incomplete(_) | Refused::Trail(TrailError::Output(_)) => StatusCode::BAD_REQUEST,
                 Refused::TooMany => StatusCode::TOO_MANY_REQUESTS,
-                Refused::NoProof(NoProof::NotThere) => StatusCode::NOT_FOUND,
+                Refused::NoProof(NoProof::NotThere) | Refused::Retention(RetentionError::NoHold { .. }) => {
+                    StatusCode::NOT_FOUND
+                }
+                Refused::Retention(RetentionError::Held { .. }) => StatusCode::CONFLICT,
+                Refused::Retention(RetentionError::Journal(_) | RetentionError::Keys(_)) => {
+                    StatusCode::INTERNAL_SERVER_ERROR
+                }
+                Refused::Retention(_) => StatusCode::BAD_REQUEST,
                 Refused::NoProof(NoProof::NotSigned | NoProof::TooLong) => StatusCode::CONFLICT,
                 Refused::NotRecorded(_) => StatusCode::SERVICE_UNAVAILABLE,
                 Refused::Keys(_) | Refused::Trail(_) | Refused::NoProof(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -89,7 +97,11 @@ impl Problem {
                 Refused::Trail(TrailError::Output(_)) => "the answer is too long: ask about less".to_owned(),
                 // What these say names files of the machine.
                 Refused::NotRecorded(_) => "not answered, since the question cannot be recorded".to_owned(),
-                Refused::Keys(_) | Refused::Trail(_) => "the ledger cannot be read; the log says why".to_owned(),
+                Refused::Keys(_)
+                | Refused::Trail(_)
+                | Refused::Retention(RetentionError::Journal(_) | RetentionError::Keys(_)) => {
+                    "the ledger cannot be read; the log says why".to_owned()
+                }
                 refused => refused.to_string(),
             },
         }

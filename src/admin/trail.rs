@@ -89,7 +89,8 @@ impl TrailPages {
         let asker = asker(self.gatekeeper.admit(tokens, authorization)?);
         let verb = uri.path().strip_prefix(PREFIX).and_then(Verb::from_word);
         let verb = verb.ok_or(Problem::NotFound(
-            "there is links, show, events, stats, affected, export, verify, prove and check",
+            "there is links, show, events, stats, affected, export, verify, prove, check, erase, \
+             hold/place, hold/list, hold/release, retention/plan and retention/run",
         ))?;
         let asked = match (method, uri.query()) {
             (Method::POST, None) => Asked::from_body(&body(session).await?),
@@ -110,7 +111,8 @@ impl TrailPages {
         match asking.await {
             Ok(Ok((answered, body))) => Ok(respond(content_type, &answered, body)),
             Ok(Err(refused)) => {
-                if let Refused::NotRecorded(_) | Refused::Keys(_) | Refused::Trail(_) = refused {
+                if let Refused::NotRecorded(_) | Refused::Keys(_) | Refused::Trail(_) | Refused::Retention(_) = refused
+                {
                     log::error!("a question to the ledger is not answered: {refused}");
                 }
                 Err(Problem::Refused(refused))

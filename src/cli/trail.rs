@@ -3,6 +3,7 @@
 
 mod address;
 mod export;
+mod keep;
 
 use std::io::{self, BufWriter, Read, Write};
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::BAD_CONFIGURATION;
 use crate::config::{self, Config, Loaded};
-use crate::ledger::desk::{Answered, Asker, Check, Desk, Question, Refused, Scope, Via, parse_time};
+use crate::ledger::desk::{Answered, Asker, Check, Desk, Erase, Keep, Question, Refused, Scope, Via, parse_time};
 use crate::ledger::journal::verify::Report;
 use crate::ledger::trail::{Dimension, Format, Role, TrailError};
 use crate::reload::unix_time_ms;
@@ -62,6 +63,32 @@ enum Verb {
         /// The number of the record.
         seq: u64,
     },
+    /// Erase what records tell about a person; the records stay, and the chain holds.
+    Erase {
+        #[command(flatten)]
+        common: Common,
+        /// At which site.
+        #[arg(long, value_name = "NAME")]
+        site: String,
+        /// Numbers of records, with commas between them.
+        #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
+        seq: Option<Vec<u64>>,
+        /// Only the link whose token comes on standard input.
+        #[arg(long)]
+        token_stdin: bool,
+        /// A visitor, as `events` shows it to your role.
+        #[arg(long, value_name = "VISITOR")]
+        visitor: Option<String>,
+        /// Why; it must not tell about the person.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Hold records that must stay although their time is over.
+    #[command(subcommand)]
+    Hold(keep::Hold),
+    /// What is kept for how long.
+    #[command(subcommand)]
+    Retention(keep::Retention),
     /// Whether an address was here; recorded with reason and ticket.
     Check {
         #[command(flatten)]
@@ -154,6 +181,9 @@ impl Verb {
             Verb::Links(scoped) | Verb::Show(scoped) | Verb::Events(scoped) | Verb::Affected(scoped) => &scoped.common,
             Verb::Stats { scoped, .. } | Verb::Export { scoped, .. } => &scoped.common,
             Verb::Verify(common) | Verb::Prove { common, .. } | Verb::Check { common, .. } => common,
+            Verb::Erase { common, .. } => common,
+            Verb::Hold(verb) => verb.common(),
+            Verb::Retention(verb) => verb.common(),
         }
     }
 
@@ -169,6 +199,15 @@ impl Verb {
             }
             Verb::Verify(_) => Question::Verify,
             Verb::Prove { seq, .. } => Question::Prove { seq: *seq },
+            Verb::Erase { site, seq, token_stdin, visitor, reason, .. } => Question::Keep(Keep::Erase(Erase {
+                site: site.clone(),
+                seqs: seq.clone(),
+                token: if *token_stdin { Some(from_stdin("token")?) } else { None },
+                visitor: visitor.clone(),
+                reason: reason.clone(),
+            })),
+            Verb::Hold(verb) => Question::Keep(verb.asked()?),
+            Verb::Retention(verb) => Question::Keep(verb.asked()),
             Verb::Check { site, ip, from, to, reason, ticket, .. } => Question::Check(Check {
                 site: site.clone(),
                 address: address::read(ip)?,

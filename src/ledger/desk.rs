@@ -6,6 +6,7 @@
 mod affected;
 mod audit;
 mod check;
+mod keep;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -23,10 +24,12 @@ use super::journal::verify::{Report, verify};
 use super::journal::{Clock, JournalError};
 use super::keys::{KeyError, KeyRing, SiteKeys};
 use super::record::hex;
+use super::retention::RetentionError;
 use super::trail::{Dimension, Filter, Format, LinkSummary, Manifest, Role, Trail, TrailError, export, groups};
 use crate::config::LedgerSettings;
 
 pub use self::check::Check;
+pub use self::keep::{Erase, Keep};
 
 /// Groups of fewer visitors are not shown alone.
 const K: u64 = 5;
@@ -45,12 +48,18 @@ pub enum Verb {
     Export,
     Verify,
     Prove,
+    Erase,
+    PlaceHold,
+    ListHolds,
+    ReleaseHold,
+    Plan,
+    Run,
     Check,
 }
 
 /// Who may ask what: each verb, its word, and the least role that may. A custodian may all that an auditor may, who may
 /// all that an owner may.
-const VERBS: [(Verb, &str, Role); 9] = [
+const VERBS: [(Verb, &str, Role); 15] = [
     (Verb::Links, "links", Role::Owner),
     (Verb::Show, "show", Role::Owner),
     (Verb::Events, "events", Role::Owner),
@@ -59,6 +68,12 @@ const VERBS: [(Verb, &str, Role); 9] = [
     (Verb::Export, "export", Role::Auditor),
     (Verb::Verify, "verify", Role::Auditor),
     (Verb::Prove, "prove", Role::Auditor),
+    (Verb::Erase, "erase", Role::Auditor),
+    (Verb::PlaceHold, "hold/place", Role::Auditor),
+    (Verb::ListHolds, "hold/list", Role::Auditor),
+    (Verb::ReleaseHold, "hold/release", Role::Auditor),
+    (Verb::Plan, "retention/plan", Role::Auditor),
+    (Verb::Run, "retention/run", Role::Auditor),
     (Verb::Check, "check", Role::Custodian),
 ];
 
@@ -150,6 +165,8 @@ pub enum Question {
     Verify,
     /// Evidence that record `seq` was written then, and not altered.
     Prove { seq: u64 },
+    /// Something to be done to records.
+    Keep(Keep),
     /// Whether an address was here.
     Check(Check),
 }
@@ -165,6 +182,7 @@ impl Question {
             Question::Export { .. } => Verb::Export,
             Question::Verify => Verb::Verify,
             Question::Prove { .. } => Verb::Prove,
+            Question::Keep(asked) => asked.verb(),
             Question::Check(_) => Verb::Check,
         }
     }
@@ -177,7 +195,7 @@ impl Question {
             | Question::Affected(scope)
             | Question::Stats { scope, .. }
             | Question::Export { scope, .. } => Some(scope),
-            Question::Verify | Question::Prove { .. } | Question::Check(_) => None,
+            Question::Verify | Question::Prove { .. } | Question::Keep(_) | Question::Check(_) => None,
         }
     }
 }
@@ -206,6 +224,8 @@ pub enum Refused {
     NotRecorded(#[from] JournalError),
     #[error("addresses were asked about ten times within a minute: wait for one")]
     TooMany,
+    #[error(transparent)]
+    Retention(#[from] RetentionError),
     #[error(transparent)]
     NoProof(#[from] NoProof),
     #[error(transparent)]
@@ -249,6 +269,9 @@ impl Desk {
         if let Question::Check(question) = &question {
             asker.for_site(Some(&question.site))?;
             return check::check(&audit, asker, &ring, question, &self.settings, out);
+        }
+        if let Question::Keep(asked) = &question {
+            return keep::keep(self, &audit, asker, &ring, asked, out).map(|()| Answered::default());
         }
         let filter = match question.scope() {
             Some(scope) => filter(asker, verb, scope, &ring)?,
@@ -334,18 +357,22 @@ fn filter(asker: &Asker, verb: Verb, scope: &mut Scope, ring: &KeyRing) -> Resul
         (None, _) if verb == Verb::Show => return Err(Refused::Incomplete("no token: the link is known by it alone")),
         (None, _) => None,
         (Some(_), None) => return Err(Refused::Incomplete("say to which site the link belongs")),
-        (Some(token), Some(_)) if token.trim_ascii().is_empty() => {
-            return Err(Refused::Incomplete("no token: the link is known by it alone"));
-        }
-        (Some(token), Some(site)) => {
-            let digest = ring.link(site, token.trim_ascii());
-            Some(digest.ok_or(Refused::Incomplete("this site has no key for links, so no link is known"))?.0)
-        }
+        (Some(token), Some(site)) => Some(digest_of(ring, site, &token)?),
     };
     if verb == Verb::Affected && (from.is_none() || to.is_none()) {
         return Err(Refused::Incomplete("say from when to when"));
     }
     Ok(Filter { site, link, from, to, after, limit })
+}
+
+/// The digest by which the link with `token` is known.
+fn digest_of(ring: &KeyRing, site: &str, token: &[u8]) -> Result<[u8; 16], Refused> {
+    let token = token.trim_ascii();
+    if token.is_empty() {
+        return Err(Refused::Incomplete("no token: the link is known by it alone"));
+    }
+    let digest = ring.link(site, token);
+    Ok(digest.ok_or(Refused::Incomplete("this site has no key for links, so no link is known"))?.0)
 }
 
 /// What is recorded of a question beside who asked it.

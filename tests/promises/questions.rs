@@ -101,6 +101,12 @@ fn at_21_each_token_asks_what_its_role_may_and_each_read_is_recorded() {
         ("export", json!({ "format": "csv" }), [403, 200, 200]),
         ("verify", json!({}), [403, 200, 200]),
         ("prove", json!({ "seq": 2 }), [403, 200, 200]),
+        ("erase", json!({ "site": "shop", "seqs": [9999], "reason": "r" }), [403, 200, 200]),
+        ("hold/place", json!({ "site": "shop", "reason": "r", "ticket": "t" }), [403, 200, 200]),
+        ("hold/list", json!({}), [403, 200, 200]),
+        ("hold/release", json!({ "id": "nothing", "reason": "r" }), [403, 404, 404]),
+        ("retention/plan", json!({}), [403, 200, 200]),
+        ("retention/run", json!({}), [403, 200, 200]),
         ("check", check, [403, 403, 200]),
     ];
     let (mut expected, mut forbidden) = (0, 0);
@@ -108,7 +114,7 @@ fn at_21_each_token_asks_what_its_role_may_and_each_read_is_recorded() {
         for (role, status) in ROLES.into_iter().zip(statuses) {
             let answer = ask(proxy.admin, verb, role, body);
             assert_eq!(answer.status, *status, "{verb} as {role}: {}", answer.text());
-            if *status == 200 {
+            if *status != 403 {
                 expected += 1 + u64::from(*verb == "check");
             } else {
                 forbidden += 1;
@@ -122,7 +128,7 @@ fn at_21_each_token_asks_what_its_role_may_and_each_read_is_recorded() {
         }
     }
     assert_eq!(asked(&place), expected, "once each, and nothing of what was refused");
-    assert_eq!((refusals(&proxy, "forbidden"), refusals(&proxy, "unauthorized")), (forbidden, 27));
+    assert_eq!((refusals(&proxy, "forbidden"), refusals(&proxy, "unauthorized")), (forbidden, 45));
     assert_eq!(proxy.stop(), 0);
     for name in ["data/ledger.sqlite", "data/ledger.sqlite.audit", "outside/checkpoints", "outside/checkpoints.audit"] {
         let mode = fs::metadata(place.directory.path().join(name)).unwrap().permissions().mode();
@@ -467,4 +473,28 @@ fn a_proof_holds_without_the_product_and_an_altered_one_does_not() {
     assert!(!altered(&closed, "/tree/path/0", other_hash()));
     assert!(!altered(&not_closed, "/chain/0", json!(core(&closed))));
     assert_eq!(place.trail(&["prove", "99"], "").status.code(), Some(1));
+}
+
+/// AT-41 and AT-18, by the command line: held, erased, planned, while the proxy goes on.
+#[test]
+fn records_are_held_and_erased_while_the_proxy_goes_on() {
+    let place = place();
+    let proxy = visited(&place);
+    let auditor = |arguments: &[&str], input: &str| place.ask(arguments, input);
+    let id = auditor(&["hold", "place", "--site", "shop", "--reason", "court", "--ticket", "T-9"], "")[0]["id"].clone();
+    let visitor = auditor(&["events", "--role", "auditor"], "")[0]["visitor"].as_str().unwrap().to_owned();
+    let erase = ["erase", "--site", "shop", "--token-stdin", "--visitor", &visitor, "--reason", "asked for"];
+    let held = place.trail(&erase, TOKEN);
+    assert!(!held.status.success() && String::from_utf8_lossy(&held.stderr).contains("held"));
+    assert_eq!(auditor(&["hold", "list"], "").len(), 1);
+    auditor(&["hold", "release", id.as_str().unwrap(), "--reason", "over"], "");
+    assert_eq!(auditor(&erase, TOKEN)[0]["erased"].as_array().unwrap().len(), 1);
+    let events = auditor(&["events", "--role", "custodian"], "");
+    assert_eq!(events.iter().filter(|event| event["visitor"].is_string()).count(), 2);
+    assert_eq!(auditor(&["retention", "plan"], "")[0]["due"], 0);
+    assert_eq!(auditor(&["retention", "run"], "")[0]["purged"], 0);
+    assert_eq!(open(&proxy, "/s/later", "203.0.113.77", &[]), 200);
+    assert_eq!(proxy.stop(), 0);
+    let verified = place.trail(&["verify"], "");
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
 }

@@ -88,10 +88,9 @@ impl Place {
     pub fn trail(&self, arguments: &[&str], input: &str) -> Output {
         let mut process = Command::new(env!("CARGO_BIN_EXE_consentry"))
             .arg("trail")
-            .arg(arguments[0])
+            .args(arguments)
             .arg("--config")
             .arg(self.config())
-            .args(&arguments[1..])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -123,8 +123,22 @@ fn question(verb: Verb) -> Question {
         Verb::Export => Question::Export { scope: scope(), format: Format::Jsonl },
         Verb::Verify => Question::Verify,
         Verb::Prove => Question::Prove { seq: 2 },
+        Verb::Erase => erase(Some(vec![2]), None, None),
+        Verb::PlaceHold => {
+            Question::Keep(Keep::PlaceHold { site: SITE.into(), token: None, reason: "r".into(), ticket: "t".into() })
+        }
+        Verb::ListHolds => Question::Keep(Keep::ListHolds),
+        Verb::ReleaseHold => Question::Keep(Keep::ReleaseHold { id: "none".into(), reason: "r".into() }),
+        Verb::Plan => Question::Keep(Keep::Plan),
+        Verb::Run => Question::Keep(Keep::Run { before: None }),
         Verb::Check => check("203.0.113.7"),
     }
+}
+
+fn erase(seqs: Option<Vec<u64>>, token: Option<&str>, visitor: Option<&str>) -> Question {
+    let token = token.map(|token| Zeroizing::new(token.as_bytes().to_vec()));
+    let visitor = visitor.map(str::to_owned);
+    Question::Keep(Keep::Erase(Erase { site: SITE.into(), seqs, token, visitor, reason: "asked for".into() }))
 }
 
 #[test]
@@ -151,11 +165,24 @@ fn each_role_asks_what_its_work_needs_and_each_question_is_recorded_once() {
         (Verb::Export, [false, true, true]),
         (Verb::Verify, [false, true, true]),
         (Verb::Prove, [false, true, true]),
+        (Verb::Erase, [false, true, true]),
+        (Verb::Plan, [false, true, true]),
+        (Verb::Run, [false, true, true]),
+        (Verb::PlaceHold, [false, true, true]),
+        (Verb::ListHolds, [false, true, true]),
+        (Verb::ReleaseHold, [false, true, true]),
         (Verb::Check, [false, false, true]),
     ] {
         for (role, may) in roles.into_iter().zip(may) {
+            let question = match verb {
+                Verb::ReleaseHold => {
+                    let id = place.ask(&as_role(Role::Auditor), question(Verb::PlaceHold)).unwrap()[0]["id"].clone();
+                    Question::Keep(Keep::ReleaseHold { id: id.as_str().unwrap().into(), reason: "r".into() })
+                }
+                verb => question(verb),
+            };
             let before = place.asked().len();
-            let answer = place.ask(&as_role(role), question(verb));
+            let answer = place.ask(&as_role(role), question);
             assert_eq!(answer.is_ok(), may, "{verb:?} {role:?}: {:?}", answer.err());
             assert!(may || matches!(answer, Err(Refused::Role { .. })));
             let asked = place.asked().split_off(before);
@@ -303,4 +330,58 @@ fn what_an_incident_touched_is_counted_by_link() {
     let owner = ask(Role::Owner, NOON - 6000, NOON);
     assert!(owner["totals"]["visitors"].is_null(), "that one visitor used two links is for the custodian");
     assert!(owner["links"].as_array().unwrap().iter().all(|link| link["first"].as_u64().unwrap() % 60_000 == 0));
+}
+
+/// AT-41: a visitor is erased by the name under which a role knows it, and held records are not.
+#[test]
+fn a_visitor_is_erased_by_link_and_name_or_by_number() {
+    let place = Place::new();
+    for (token, address) in [("t1", "203.0.113.7"), ("t1", "203.0.113.8"), ("t2", "203.0.113.7"), ("t1", "203.0.113.7")]
+    {
+        place.open(SITE, token, address, NOON - 1000);
+    }
+    let (auditor, custodian) = (as_role(Role::Auditor), as_role(Role::Custodian));
+    let events = |asker: &Asker| place.ask(asker, question(Verb::Events)).unwrap();
+    let name = |asker: &Asker| events(asker)[0]["visitor"].as_str().unwrap().to_owned();
+    let erased = |asker: &Asker, question| place.ask(asker, question).map(|answer| answer[0]["erased"].clone());
+
+    let (on_link, of_month) = (name(&auditor), name(&custodian));
+    assert!(matches!(erased(&auditor, erase(None, None, None)), Err(Refused::Incomplete(_))), "not all of a site");
+    assert!(matches!(erased(&auditor, erase(None, None, Some(&on_link))), Err(Refused::Incomplete(_))));
+    let hold = Keep::PlaceHold {
+        site: SITE.into(),
+        token: Some(b"t1".to_vec().into()),
+        reason: "court".into(),
+        ticket: "T-9".into(),
+    };
+    let id = place.ask(&auditor, Question::Keep(hold)).unwrap()[0]["id"].as_str().unwrap().to_owned();
+    let held = place.ask(&auditor, question(Verb::ListHolds)).unwrap();
+    assert_eq!((held.len(), held[0]["id"].as_str(), held[0]["ticket"].as_str()), (1, Some(&*id), Some("T-9")));
+    let refused = erased(&auditor, erase(None, Some("t1"), Some(&on_link)));
+    assert!(matches!(refused, Err(Refused::Retention(RetentionError::Held { .. }))));
+    assert_eq!(erased(&custodian, erase(Some(vec![4]), None, Some(&of_month))).unwrap(), json!([4]), "on another link");
+    place.ask(&auditor, Question::Keep(Keep::ReleaseHold { id, reason: "over".into() })).unwrap();
+
+    assert_eq!(erased(&auditor, erase(None, Some("t1"), Some(&on_link))).unwrap(), json!([2, 5]));
+    let left: Vec<_> = events(&custodian).iter().map(|event| event["visitor"].is_string()).collect();
+    assert_eq!(left, [false, true, false, false]);
+    let verified = place.ask(&auditor, Question::Verify).unwrap();
+    assert_eq!(verified[0]["holds"], true, "{verified:?}");
+}
+
+#[test]
+fn what_is_due_is_planned_and_purged_for_those_sites_that_a_token_is_for() {
+    let place = Place::new();
+    place.open(SITE, "t1", "203.0.113.7", NOON - 1000);
+    place.open("other", "t2", "203.0.113.7", NOON - 1000);
+    place.now.store(NOON + 400 * DAY, Ordering::Relaxed);
+    let own = Asker { sites: Some([SITE.into()].into()), ..as_role(Role::Auditor) };
+    let plans = place.ask(&own, question(Verb::Plan)).unwrap();
+    assert_eq!((plans.len(), plans[0]["site"].as_str(), plans[0]["due"].as_u64()), (1, Some(SITE), Some(1)));
+    assert_eq!(place.ask(&own, question(Verb::Run)).unwrap()[0]["purged"], 1);
+    let all = as_role(Role::Auditor);
+    let due: Vec<_> = place.ask(&all, question(Verb::Plan)).unwrap().iter().map(|plan| plan["due"].clone()).collect();
+    assert_eq!(due, [json!(0), json!(1)]);
+    let before = Some(NOON + 500 * DAY);
+    assert!(place.ask(&all, Question::Keep(Keep::Run { before })).is_err(), "nothing that is to come");
 }
