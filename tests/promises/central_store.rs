@@ -431,3 +431,29 @@ fn what_is_due_goes_from_all_journals() {
     assert_eq!(purged.records, 4);
     assert_eq!((house.count("record"), house.verify().report.problems), (0, vec![]));
 }
+
+#[test]
+fn records_travel_under_tls_to_a_server_that_is_who_it_says() {
+    let (server, certificate) = Postgres::with_tls();
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        std::fs::write(directory.path().join(name), text).unwrap();
+        Some(directory.path().join(name))
+    };
+    let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap().cert.pem();
+    let (ours, others) = (file("ours", &certificate), file("others", &other));
+    let settings = |connection: String, ca: &Option<PathBuf>| CentralSettings {
+        connection,
+        password_file: Some(server.password_file()),
+        ca: ca.clone(),
+    };
+    let required = server.connection() + " sslmode=require";
+    let mut client = connect(&settings(required.clone(), &ours)).unwrap();
+    let row = client.query_one("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()", &[]).unwrap();
+    assert!(row.get::<_, bool>(0));
+    let by_another_name = required.replace("host=127.0.0.1", "host=localhost");
+    for (connection, ca) in [(&required, &others), (&required, &None), (&by_another_name, &ours)] {
+        let Err(error) = connect(&settings(connection.clone(), ca)) else { panic!("{connection} is trusted") };
+        assert!(matches!(error, CentralError::Tls(_)) && error.to_string().contains("certificate"), "{error}");
+    }
+}
