@@ -144,6 +144,11 @@ fn a_copied_journal_is_named_and_the_first_stays() {
     assert_eq!(open(&proxy, &format!("/s/{TOKEN}"), "203.0.113.2", &[]), 200);
     assert_eq!(proxy.stop(), 0);
     let first = arrived(&server);
+    let common = {
+        let copy = place.directory.path().join("copy.sqlite");
+        std::fs::write(&copy, &old).unwrap();
+        recorded(&copy).len()
+    };
     for left in ["-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{}{left}", journal(&place).display()));
     }
@@ -156,7 +161,8 @@ fn a_copied_journal_is_named_and_the_first_stays() {
     in_the_end("it is told", || central(&proxy)["forks"].as_u64() >= Some(1));
     let status = central(&proxy);
     let why = status["failing"].as_str().unwrap();
-    assert!(why.contains("is not the one that was shipped") && why.contains("give it a new one"), "{why}");
+    let place_of_fork = format!("is not the one that was shipped, from record {} on", common + 1);
+    assert!(why.contains(&place_of_fork) && why.contains("give it a new one"), "{why}");
     assert!(get(proxy.admin, "/metrics", &[]).text().contains("consentry_ledger_shipping_forks 1"));
     assert_eq!(proxy.stop(), 0);
     assert_eq!(arrived(&server), first);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use consentry::config::CentralSettings;
 use consentry::ledger::agent::AgentClass;
+use consentry::ledger::central::retention::{self, Cutoff, Purged};
 use consentry::ledger::central::{CentralError, Route, Shipper, WriterReport, connect, holds, upgrade, verify};
 use consentry::ledger::journal::Guest;
 use consentry::ledger::journal::verify::Problem;
@@ -329,5 +330,130 @@ fn what_stands_in_the_way_is_said_in_words() {
         (told(&|settings| settings.ca = Some(wrong.clone())), "there is no PEM certificate in it"),
     ] {
         assert!(text.contains(expected), "{expected}: {text}");
+    }
+}
+
+/// Empties records in the journal as its own retention does.
+fn purge(house: &House, seqs: std::ops::RangeInclusive<u64>, now_ms: u64) {
+    let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
+    seqs.clone().for_each(|seq| digest.update(&seq.to_be_bytes()));
+    let hash: String = digest.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let (first, last) = (*seqs.start(), *seqs.end());
+    let detail = json!({"before": now_ms, "count": seqs.count(), "seqs": hash, "first": first, "last": last});
+    house.add(&[NewRecord::of_life(EventKind::RetentionPurged, "dam", now_ms, detail)], &[], now_ms);
+    let by: u64 = house.own("SELECT max(seq) FROM record");
+    Connection::open(house.path())
+        .unwrap()
+        .execute(
+            "UPDATE record SET core = x'', site = '', event = 'purged', at = ?1, link = NULL, epoch = NULL, salt = NULL,
+             visitor = NULL, object = NULL, agent_name = NULL, country = NULL, referrer = NULL, consent = NULL
+             WHERE seq BETWEEN ?2 AND ?3",
+            [by, first, last],
+        )
+        .unwrap();
+}
+
+/// What a journal purges and cuts off is purged and cut off here, whether it had arrived before or not.
+#[test]
+fn what_a_journal_purges_is_purged_here() {
+    let house = House::new();
+    house.add(&visits(10, START_MS, 1000), &[], START_MS);
+    house.ship_all(START_MS);
+    let later = START_MS + 2 * DAY_MS;
+    house.add(&visits(4, later, 1000), &[], later);
+    purge(&house, 2..=11, later);
+    house.ship_all(later);
+    assert_eq!(
+        (house.count("record WHERE event = 'purged'"), house.count("record WHERE visitor IS NOT NULL")),
+        (10, 4)
+    );
+    let report = house.verify().report;
+    assert_eq!((report.problems.as_slice(), report.purged), ([].as_slice(), 10));
+    for (change, expected) in [
+        ("UPDATE consentry.record SET at = 99 WHERE seq = 5", Problem::Emptied { seq: 5 }),
+        ("UPDATE consentry.record SET at = -1 WHERE seq = 5", Problem::Emptied { seq: 5 }),
+        (
+            "UPDATE consentry.record SET at = 16 WHERE seq = 5; UPDATE consentry.record SET at = 99 WHERE seq = 2",
+            Problem::Purge { seq: 16 },
+        ),
+    ] {
+        house.sql(change);
+        let problems = house.verify().report.problems;
+        assert!(problems.contains(&expected), "{change}: {problems:?}");
+    }
+    house.sql("UPDATE consentry.record SET at = 16 WHERE event = 'purged'");
+    assert_eq!(house.verify().report.problems, []);
+
+    let cut = Connection::open(house.path()).unwrap();
+    let (hash, key): (Vec<u8>, Vec<u8>) = cut
+        .query_row("SELECT hash, key FROM checkpoint WHERE seq = 11", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap();
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let detail = json!({"cut": 11, "hash": hex(&hash), "key": hex(&key), "destroyed": []});
+    house.add(&[NewRecord::of_life(EventKind::RetentionPurged, "", later, detail)], &[], later);
+    cut.execute_batch("DELETE FROM record WHERE seq <= 11; DELETE FROM checkpoint WHERE seq < 11").unwrap();
+    house.ship_all(later);
+    assert_eq!(house.count("record WHERE seq <= 11"), 0);
+    assert_eq!(house.verify().report.problems, []);
+    house.sql("DELETE FROM consentry.record WHERE seq = 12");
+    assert_eq!(house.verify().report.problems, [Problem::NoBeginning]);
+}
+
+/// Journals that nobody keeps any more fall due, too; what is held stays.
+#[test]
+fn what_is_due_goes_from_all_journals() {
+    let house = House::new();
+    let later = START_MS + 100 * DAY_MS;
+    for day in 0..3 {
+        let now = START_MS + day * DAY_MS;
+        house.add(&visits(4, now, 1000), &[], now);
+    }
+    house.ship_all(later);
+    std::fs::remove_file(house.path()).unwrap();
+    let mut client = connect(&house.settings()).unwrap();
+    let mut held = [0; 16];
+    held[7] = 3;
+    let mut cutoff =
+        Cutoff { site: "dam".into(), before_ms: START_MS + 2 * DAY_MS, is_held: true, held_links: Vec::new() };
+    assert_eq!(retention::run(&mut client, &[cutoff.clone()], &[]).unwrap(), Purged::default());
+    (cutoff.is_held, cutoff.held_links) = (false, vec![held]);
+    let purged = retention::run(&mut client, &[cutoff.clone()], &[]).unwrap();
+    assert_eq!((purged.records, purged.days), (6, 0));
+    let report = house.verify().report;
+    assert_eq!((report.problems.as_slice(), report.records, report.purged), ([].as_slice(), 13, 6));
+    cutoff.held_links.clear();
+    let purged = retention::run(&mut client, &[cutoff.clone()], &[]).unwrap();
+    assert_eq!((purged.records, purged.days), (2, 2), "and both days are dropped");
+    let report = house.verify().report;
+    assert_eq!((report.problems.as_slice(), report.records, report.first), ([].as_slice(), 4, 10));
+    cutoff.before_ms = later;
+    let purged = retention::run(&mut client, &[cutoff], &[]).unwrap();
+    assert_eq!(purged.records, 4);
+    assert_eq!((house.count("record"), house.verify().report.problems), (0, vec![]));
+}
+
+#[test]
+fn records_travel_under_tls_to_a_server_that_is_who_it_says() {
+    let (server, certificate) = Postgres::with_tls();
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        std::fs::write(directory.path().join(name), text).unwrap();
+        Some(directory.path().join(name))
+    };
+    let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap().cert.pem();
+    let (ours, others) = (file("ours", &certificate), file("others", &other));
+    let settings = |connection: String, ca: &Option<PathBuf>| CentralSettings {
+        connection,
+        password_file: Some(server.password_file()),
+        ca: ca.clone(),
+    };
+    let required = server.connection() + " sslmode=require";
+    let mut client = connect(&settings(required.clone(), &ours)).unwrap();
+    let row = client.query_one("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()", &[]).unwrap();
+    assert!(row.get::<_, bool>(0));
+    let by_another_name = required.replace("host=127.0.0.1", "host=localhost");
+    for (connection, ca) in [(&required, &others), (&required, &None), (&by_another_name, &ours)] {
+        let Err(error) = connect(&settings(connection.clone(), ca)) else { panic!("{connection} is trusted") };
+        assert!(matches!(error, CentralError::Tls(_)) && error.to_string().contains("certificate"), "{error}");
     }
 }

@@ -1,6 +1,7 @@
 //! A PostgreSQL of Debian's package that a test has for itself: private port, private directory, `fsync` on.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -35,7 +36,28 @@ pub struct Postgres {
 impl Postgres {
     /// A server with an empty database.
     pub fn start() -> Self {
-        let mut server = Postgres::prepare();
+        Postgres::begin(Postgres::prepare())
+    }
+
+    /// A server with a certificate for 127.0.0.1, which is also the authority, as PEM.
+    pub fn with_tls() -> (Self, String) {
+        let server = Postgres::prepare();
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let certificate = made.cert.pem();
+        for (name, text) in [("server.crt", &certificate), ("server.key", &made.key_pair.serialize_pem())] {
+            let path = server.data().join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            if is_root() {
+                std::os::unix::fs::chown(&path, Some(id("-u")), Some(id("-g"))).unwrap();
+            }
+        }
+        let settings = server.data().join("postgresql.auto.conf");
+        std::fs::write(settings, "ssl = on\n").unwrap();
+        (Postgres::begin(server), certificate)
+    }
+
+    fn begin(mut server: Postgres) -> Self {
         server.resume();
         server.admin("postgres").batch_execute(&format!("CREATE ROLE {USER} LOGIN PASSWORD '{PASSWORD}'")).unwrap();
         server.admin("postgres").batch_execute(&format!("CREATE DATABASE {DATABASE} OWNER {USER}")).unwrap();

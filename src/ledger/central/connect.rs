@@ -18,8 +18,8 @@ use crate::config::CentralSettings;
 /// How long a server may take to accept a connection, and how long it may leave what was sent unacknowledged.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a single statement may run, and how long it may wait for a lock.
-const LIMITS: &str = "SET statement_timeout = '120s'; SET lock_timeout = '10s'; SET standard_conforming_strings = on";
+/// How long a single statement may run, how long it may wait for a lock, and how days are written.
+const LIMITS: &str = "SET statement_timeout = '120s'; SET lock_timeout = '10s'; SET datestyle = ISO";
 
 /// Connects. The password is read each time, so that it can be changed while the proxy runs.
 ///

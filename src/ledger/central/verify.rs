@@ -1,6 +1,6 @@
 //! Whether each journal's records are in the central store as they were written, and all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use postgres::{Client, IsolationLevel, Row, Transaction};
 
@@ -10,7 +10,7 @@ use crate::ledger::chain::{self, Hash, Writer};
 use crate::ledger::journal::Life;
 use crate::ledger::journal::checkpoint::Checkpoint;
 use crate::ledger::journal::stored::Stored;
-use crate::ledger::journal::verify::{Chain, Problem, Report};
+use crate::ledger::journal::verify::{Chain, Problem, Report, is_husk};
 use crate::ledger::pseudonym::{ConsentDigest, ObjectDigest, Pseudonym};
 use crate::ledger::record::Erasable;
 
@@ -51,6 +51,9 @@ fn verify_writer(transaction: &mut Transaction, row: &Row) -> Result<WriterRepor
     life.keys.extend(bytes::<32>(row, 3)?);
     let checkpoints = checkpoints(transaction, writer)?;
     let cut = row.try_get::<_, Option<i64>>(1)?.map(unsigned).zip(bytes(row, 2)?);
+    let trusted: BTreeMap<u64, Hash> =
+        checkpoints.iter().filter(|signed| life.trusts(signed)).map(|signed| (signed.seq, signed.hash)).collect();
+    let own = own_purges(transaction)?;
     let mut chain = Chain::new(writer, life.erased.iter().copied().collect(), cut);
     let mut hashes = Hashes { of: &checkpoints, found: BTreeMap::new() };
     let portal = transaction.bind(
@@ -65,11 +68,17 @@ fn verify_writer(transaction: &mut Transaction, row: &Row) -> Result<WriterRepor
         }
         for row in &page {
             let record = stored(row)?;
-            chain.next(&record, &mut report);
+            if own.contains(&row.try_get(2)?) && is_husk(&record) {
+                report.purged += 1;
+                chain.link(&record, &mut report);
+            } else {
+                chain.next(&record, &mut report);
+            }
             hashes.note(&record);
         }
     }
-    judge_end(transaction, &chain, &mut report)?;
+    judge_end(transaction, &chain, cut.map_or(0, |(cut, _)| cut), &mut report)?;
+    report.problems.extend(chain.judge_purges(&life, &trusted));
     for signed in &checkpoints {
         let problem = judge(transaction, signed, &life, hashes.found.get(&signed.seq))?;
         report.checkpoints += u64::from(problem.is_none());
@@ -93,7 +102,13 @@ impl Hashes<'_> {
     }
 }
 
-/// Which keys signed, and what was erased.
+/// What the central store emptied itself, as it stands in those records. Nobody signs for that.
+fn own_purges(transaction: &mut Transaction) -> Result<BTreeSet<i64>, CentralError> {
+    let rows = transaction.query("SELECT -id FROM consentry.purge", &[])?;
+    Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+}
+
+/// Which keys signed, and what was erased and purged.
 fn life(transaction: &mut Transaction, writer: &Writer) -> Result<Life, CentralError> {
     let mut life = Life::default();
     let sql = "SELECT seq, event, core FROM consentry.record WHERE writer = $1 \
@@ -125,9 +140,9 @@ fn checkpoints(transaction: &mut Transaction, writer: Writer) -> Result<Vec<Chec
 }
 
 /// The central store must end where its mark is.
-fn judge_end(transaction: &mut Transaction, chain: &Chain, report: &mut Report) -> Result<(), CentralError> {
+fn judge_end(transaction: &mut Transaction, chain: &Chain, cut: u64, report: &mut Report) -> Result<(), CentralError> {
     let Some(mark) = ship::mark(transaction, &chain.writer)? else { return Ok(()) };
-    let last = report.last;
+    let last = report.last.max(cut);
     match chain.last {
         Some((seq, hash)) if seq == mark.seq && hash != mark.hash => report.problems.push(Problem::Forked { seq }),
         _ if last < mark.seq => report.problems.push(Problem::CutOff { last, known: mark.seq }),

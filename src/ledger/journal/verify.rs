@@ -16,6 +16,7 @@ use super::stored::{COLUMNS, Stored};
 use crate::ledger::chain::{self, Hash, Writer};
 use crate::ledger::record::{EventKind, from_hex, hex};
 use purged::Husks;
+pub(in crate::ledger) use purged::is_husk;
 
 /// Something that is not as it was written, and where.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -105,7 +106,6 @@ fn read_all(path: &Path, outside: Option<&Path>, report: &mut Report) -> Result<
         .filter(|signed| life.trusts(signed))
         .map(|signed| (signed.seq, signed.hash))
         .collect();
-    report.problems.extend(purged::unsigned(&life, &trusted));
 
     let cut = life.cut.as_ref().filter(|cut| trusted.get(&cut.seq) == Some(&cut.hash));
     let mut chain = Chain::new(writer, life.erased.iter().copied().collect(), cut.map(|cut| (cut.seq, cut.hash)));
@@ -114,7 +114,7 @@ fn read_all(path: &Path, outside: Option<&Path>, report: &mut Report) -> Result<
     while let Some(row) = rows.next()? {
         chain.next(&Stored::from_row(row)?, report);
     }
-    report.problems.extend(chain.husks.judge(&life));
+    report.problems.extend(chain.judge_purges(&life, &trusted));
     judge_end(&connection, report, &inside, &outside)?;
     for signed in inside.iter().chain(outside.iter().filter(|signed| !inside.contains(signed))) {
         judge(&connection, signed, &life, writer, report)?;
@@ -141,27 +141,8 @@ impl Chain {
 
     /// Takes the next record, and reports what is wrong with it.
     pub fn next(&mut self, record: &Stored, report: &mut Report) {
+        self.link(record, report);
         let (seq, core, previous, hash) = (record.seq, &record.core, record.previous, record.hash);
-        let fields: Value = serde_json::from_slice(core).unwrap_or_default();
-        report.records += 1;
-        report.last = seq;
-        match self.last {
-            None => {
-                report.first = seq;
-                let is_genesis = seq == 1
-                    && previous == chain::BEFORE_THE_FIRST
-                    && fields.get("ev").and_then(Value::as_str) == Some(EventKind::Genesis.as_str());
-                if !is_genesis && !self.begins_after_cut(seq, previous) {
-                    report.problems.push(Problem::NoBeginning);
-                }
-            }
-            Some((last, _)) if seq != last + 1 => {
-                report.problems.push(Problem::Missing { from: last + 1, to: seq.saturating_sub(1) });
-            }
-            Some((_, expected)) if previous != expected => report.problems.push(Problem::Unlinked { seq }),
-            Some(_) => {}
-        }
-        self.last = Some((seq, hash));
         if purged::is_husk(record) {
             report.purged += 1;
             if self.cut.is_none_or(|(cut, _)| seq > cut) {
@@ -169,6 +150,7 @@ impl Chain {
             }
             return;
         }
+        let fields: Value = serde_json::from_slice(core).unwrap_or_default();
         let was = fields.get("n").and_then(Value::as_u64);
         if chain::record_hash(&self.writer, seq, &previous, core) == hash && was == Some(seq) {
             if !columns_agree(record, &fields) {
@@ -180,6 +162,37 @@ impl Chain {
             report.problems.push(moved.map_or(Problem::Changed { seq }, |was| Problem::Moved { seq, was }));
         }
         report.problems.extend(self.judge_part(record, &fields));
+    }
+
+    /// Takes the next record only as a place in the chain, whatever is in it.
+    pub fn link(&mut self, record: &Stored, report: &mut Report) {
+        let (seq, previous) = (record.seq, record.previous);
+        report.records += 1;
+        report.last = seq;
+        match self.last {
+            None => {
+                report.first = seq;
+                let is_genesis =
+                    seq == 1 && previous == chain::BEFORE_THE_FIRST && record.event == EventKind::Genesis.as_str();
+                if !is_genesis && !self.begins_after_cut(seq, previous) {
+                    report.problems.push(Problem::NoBeginning);
+                }
+            }
+            Some((last, _)) if seq != last + 1 => {
+                report.problems.push(Problem::Missing { from: last + 1, to: seq.saturating_sub(1) });
+            }
+            Some((_, expected)) if previous != expected => report.problems.push(Problem::Unlinked { seq }),
+            Some(_) => {}
+        }
+        self.last = Some((seq, record.hash));
+    }
+
+    /// What is wrong with the place-holders, once all records were taken: `life` tells of purges, and the hashes of
+    /// `trusted` records were signed.
+    pub fn judge_purges(self, life: &Life, trusted: &BTreeMap<u64, Hash>) -> Vec<Problem> {
+        let mut problems = purged::unsigned(life, trusted);
+        problems.extend(self.husks.judge(life, self.cut.map_or(0, |(cut, _)| cut)));
+        problems
     }
 
     /// Whether the first record that is there may be `seq`, after `previous`. While what was cut off is being removed,

@@ -19,19 +19,22 @@ impl Husks {
         self.0.entry(by).or_insert_with(|| (seq, Hasher::default())).1.add(seq);
     }
 
-    /// Compares with what the records of purges say.
-    pub fn judge(mut self, life: &Life) -> Vec<Problem> {
+    /// Compares with what the records of purges say. The central store may have dropped all up to `dropped`, and then
+    /// nobody has counted what is left of a purge that reaches over it.
+    pub fn judge(mut self, life: &Life, dropped: u64) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let cut = life.cut.as_ref();
-        let cut_seq = cut.map_or(0, |cut| cut.seq);
+        let cut = life.cut.as_ref().filter(|cut| cut.seq >= dropped);
+        let cut_seq = cut.map_or(dropped, |cut| cut.seq);
         for (by, purge) in life.purges.range(cut_seq.saturating_add(1)..) {
             let found = self.0.remove(by).map(|(_, hasher)| hasher.finish());
             let expected = if purge.last <= cut_seq {
                 None
             } else if purge.first > cut_seq {
                 Some(purge.seqs)
+            } else if let Some(cut) = cut {
+                cut.rest.get(by).copied()
             } else {
-                cut.and_then(|cut| cut.rest.get(by).copied())
+                found
             };
             if found != expected || purge.last >= *by {
                 problems.push(Problem::Purge { seq: *by });
@@ -56,7 +59,7 @@ pub(super) fn unsigned(life: &Life, trusted: &BTreeMap<u64, Hash>) -> Vec<Proble
 }
 
 /// Whether nothing is left of `record` but its place. With anything else in it, it was changed.
-pub(super) fn is_husk(record: &Stored) -> bool {
+pub(in crate::ledger) fn is_husk(record: &Stored) -> bool {
     record.event == "purged"
         && record.core.is_empty()
         && record.site.is_empty()
