@@ -110,7 +110,7 @@ fn at_21_each_token_asks_what_its_role_may_and_each_read_is_recorded() {
         ("check", check, [403, 403, 200]),
     ];
     let (mut expected, mut forbidden) = (0, 0);
-    for (verb, body, statuses) in &questions {
+    for (at, (verb, body, statuses)) in questions.iter().enumerate() {
         for (role, status) in ROLES.into_iter().zip(statuses) {
             let answer = ask(proxy.admin, verb, role, body);
             assert_eq!(answer.status, *status, "{verb} as {role}: {}", answer.text());
@@ -121,14 +121,15 @@ fn at_21_each_token_asks_what_its_role_may_and_each_read_is_recorded() {
                 assert_eq!(answer.header("content-type"), Some("application/problem+json"));
             }
         }
-        for token in [None, Some("wrong"), Some(&token_of("owner")[1..])] {
-            let answer = post(proxy.admin, verb, token, &body.to_string());
-            assert_eq!((answer.status, answer.header("www-authenticate")), (401, Some("Bearer")), "{verb}");
-            assert!(!answer.text().contains(TOKEN));
-        }
+        // One each: whoever fails more often is slowed down.
+        let cut = token_of("owner").split_off(1);
+        let wrong = [None, Some("wrong"), Some(&*cut)][at % 3];
+        let answer = post(proxy.admin, verb, wrong, &body.to_string());
+        assert_eq!((answer.status, answer.header("www-authenticate")), (401, Some("Bearer")), "{verb}");
+        assert!(!answer.text().contains(TOKEN));
     }
     assert_eq!(asked(&place), expected, "once each, and nothing of what was refused");
-    assert_eq!((refusals(&proxy, "forbidden"), refusals(&proxy, "unauthorized")), (forbidden, 45));
+    assert_eq!((refusals(&proxy, "forbidden"), refusals(&proxy, "unauthorized")), (forbidden, 15));
     assert_eq!(proxy.stop(), 0);
     for name in ["data/ledger.sqlite", "data/ledger.sqlite.audit", "outside/checkpoints", "outside/checkpoints.audit"] {
         let mode = fs::metadata(place.directory.path().join(name)).unwrap().permissions().mode();
@@ -438,7 +439,7 @@ fn a_proof_holds_without_the_product_and_an_altered_one_does_not() {
         String::from_utf8(output.stdout).unwrap()
     };
     let mut kinds = Vec::new();
-    for seq in [1, 2, 3, 9, 16, 17, 18, 19, 25] {
+    for seq in [1, 3, 16, 17, 25] {
         let proof = prove(seq, "custodian");
         assert!(holds(&place, &proof, &key), "{seq}: {proof}");
         let parsed: Value = serde_json::from_str(&proof).unwrap();
