@@ -1,5 +1,7 @@
 //! The pure core: `cargo bench`. Ratios to a named peer in the same run are what counts; see README.md beside this.
 
+mod trail;
+
 use std::collections::HashMap;
 use std::sync::OnceLock;
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use crate::ledger::agent::AgentClass;
 use crate::ledger::desk::{Check, Erase, Keep, Question, Scope, Verb, parse_time};
 use crate::ledger::pseudonym::ClientAddress;
 use crate::ledger::trail::{Dimension, Format};
@@ -21,6 +22,7 @@ pub(super) struct Asked {
     token: Option<String>,
     from: Option<String>,
     to: Option<String>,
+    class: Option<String>,
     by: Option<String>,
     format: Option<String>,
     seq: Option<u64>,
@@ -61,9 +63,11 @@ impl Asked {
                 "from" => &mut asked.from,
                 "to" => &mut asked.to,
                 "by" => &mut asked.by,
+                "class" => &mut asked.class,
                 "token" => return Err(TOKEN_IN_URL.to_owned()),
                 _ => {
-                    return Err("a query has `site`, `from`, `to` and `by`; send all else as the body of a POST".into());
+                    let all = "a query has `site`, `from`, `to`, `class` and `by`; send all else as the body of a POST";
+                    return Err(all.to_owned());
                 }
             };
             if field.replace(value.into_owned()).is_some() {
@@ -82,7 +86,11 @@ impl Asked {
             Verb::Events | Verb::Export => (self.after, Some(self.limit.unwrap_or(PAGE).clamp(1, PAGE))),
             _ => (None, None),
         };
-        let scope = Scope { site: self.site.clone(), token, from, to, after, limit };
+        let classes = match self.class.as_deref().map(AgentClass::from_list) {
+            Some(None) => return Err(format!("`class`: {}", AgentClass::LIST)),
+            known => known.flatten(),
+        };
+        let scope = Scope { site: self.site.clone(), token, from, to, after, limit, classes };
         Ok(match verb {
             Verb::Links => Question::Links(scope),
             Verb::Show => Question::Show(scope),
@@ -126,10 +134,10 @@ impl Asked {
     /// What means nothing to `verb` is no part of it: whoever sends it expects something else.
     fn only(&self, verb: Verb) -> Result<(), String> {
         let takes: &[&str] = match verb {
-            Verb::Links | Verb::Show | Verb::Affected => &["site", "token", "from", "to"],
-            Verb::Events => &["site", "token", "from", "to", "after", "limit"],
-            Verb::Stats => &["site", "token", "from", "to", "by"],
-            Verb::Export => &["site", "token", "from", "to", "format", "after", "limit"],
+            Verb::Links | Verb::Show | Verb::Affected => &["site", "token", "from", "to", "class"],
+            Verb::Events => &["site", "token", "from", "to", "class", "after", "limit"],
+            Verb::Stats => &["site", "token", "from", "to", "class", "by"],
+            Verb::Export => &["site", "token", "from", "to", "class", "format", "after", "limit"],
             Verb::Verify | Verb::ListHolds | Verb::Plan => &[],
             Verb::Prove => &["seq"],
             Verb::Erase => &["site", "seqs", "token", "visitor", "reason"],
@@ -143,6 +151,7 @@ impl Asked {
             ("token", self.token.is_some()),
             ("from", self.from.is_some()),
             ("to", self.to.is_some()),
+            ("class", self.class.is_some()),
             ("by", self.by.is_some()),
             ("format", self.format.is_some()),
             ("seq", self.seq.is_some()),
@@ -204,6 +213,7 @@ mod tests {
             ("token", r#""t""#),
             ("from", r#""2026-03-01""#),
             ("to", r#""2026-04-01T00:00:00Z""#),
+            ("class", r#""human, unknown""#),
             ("by", r#""agent""#),
             ("format", r#""csv""#),
             ("seq", "7"),
@@ -218,12 +228,12 @@ mod tests {
             ("limit", "1"),
         ];
         for (verb, takes) in [
-            (Verb::Links, "site token from to"),
-            (Verb::Show, "site token from to"),
-            (Verb::Affected, "site token from to"),
-            (Verb::Events, "site token from to after limit"),
-            (Verb::Stats, "site token from to by"),
-            (Verb::Export, "site token from to format after limit"),
+            (Verb::Links, "site token from to class"),
+            (Verb::Show, "site token from to class"),
+            (Verb::Affected, "site token from to class"),
+            (Verb::Events, "site token from to class after limit"),
+            (Verb::Stats, "site token from to class by"),
+            (Verb::Export, "site token from to class format after limit"),
             (Verb::Verify, ""),
             (Verb::Prove, "seq"),
             (Verb::Erase, "site seqs token visitor reason"),

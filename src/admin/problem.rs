@@ -67,7 +67,10 @@ impl Problem {
             Problem::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Problem::Refused(refused) => match refused {
                 Refused::Role { .. } | Refused::Site => StatusCode::FORBIDDEN,
-                Refused::Incomplete(_) | Refused::Trail(TrailError::Output(_)) => StatusCode::BAD_REQUEST,
+                Refused::Incomplete(_)
+                | Refused::Trail(TrailError::Output(_) | TrailError::TooFine | TrailError::NoNumbers) => {
+                    StatusCode::BAD_REQUEST
+                }
                 Refused::TooMany => StatusCode::TOO_MANY_REQUESTS,
                 Refused::NoProof(NoProof::NotThere) | Refused::Retention(RetentionError::NoHold { .. }) => {
                     StatusCode::NOT_FOUND
@@ -95,6 +98,7 @@ impl Problem {
             Problem::Internal => "this is a bug; the log says more".to_owned(),
             Problem::Refused(refused) => match refused {
                 Refused::Trail(TrailError::Output(_)) => "the answer is too long: ask about less".to_owned(),
+                Refused::Trail(error @ (TrailError::TooFine | TrailError::NoNumbers)) => error.to_string(),
                 // What these say names files of the machine.
                 Refused::NotRecorded(_) => "not answered, since the question cannot be recorded".to_owned(),
                 Refused::Keys(_)

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::BAD_CONFIGURATION;
 use crate::config::{self, Config, Loaded};
+use crate::ledger::agent::AgentClass;
 use crate::ledger::desk::{Answered, Asker, Check, Desk, Erase, Keep, Question, Refused, Scope, Via, parse_time};
 use crate::ledger::journal::verify::Report;
 use crate::ledger::trail::{Dimension, Format, Role, TrailError};
@@ -140,6 +141,15 @@ struct Scoped {
     /// Before this day (UTC) or time.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     to: Option<u64>,
+    /// Only by these kinds of programs, as in `human,unknown`, or `all`. Counts are of people if you do not say.
+    #[arg(long, value_name = "LIST", value_parser = parse_classes)]
+    class: Option<Classes>,
+}
+
+type Classes = Arc<[AgentClass]>;
+
+fn parse_classes(list: &str) -> Result<Classes, String> {
+    AgentClass::from_list(list).map(Arc::from).ok_or_else(|| AgentClass::LIST.to_owned())
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -223,7 +233,8 @@ impl Verb {
 impl Scoped {
     fn scope(&self, wants_token: bool) -> Result<Scope, String> {
         let token = if wants_token || self.token_stdin { Some(from_stdin("token")?) } else { None };
-        Ok(Scope { site: self.site.clone(), token, from: self.from, to: self.to, ..Scope::default() })
+        let classes = self.class.as_ref().map(|classes| classes.to_vec());
+        Ok(Scope { site: self.site.clone(), token, from: self.from, to: self.to, classes, ..Scope::default() })
     }
 }
 

@@ -21,6 +21,33 @@ pub enum AgentClass {
 use AgentClass::{Crawler, Preview, Scanner, Script};
 
 impl AgentClass {
+    /// What counts as a person's program as long as nothing tells another.
+    pub const PEOPLE: [AgentClass; 2] = [AgentClass::Human, AgentClass::Unknown];
+    /// What asks by itself.
+    pub const PROGRAMS: [AgentClass; 4] = [Scanner, Preview, Crawler, Script];
+    pub const ALL: [AgentClass; 6] = [Scanner, Preview, Crawler, Script, AgentClass::Human, AgentClass::Unknown];
+
+    /// How to write [`Self::from_list`].
+    pub const LIST: &str = "write `all`, or some of human, unknown, preview, scanner, crawler and script, with commas";
+
+    /// Whether it asks by itself, and not for a person.
+    pub fn is_program(self) -> bool {
+        Self::PROGRAMS.contains(&self)
+    }
+
+    /// What stands in a record as `word`.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == word)
+    }
+
+    /// The classes in a list such as `human,unknown`, or `all`.
+    pub fn from_list(text: &str) -> Option<Vec<Self>> {
+        match text {
+            "all" => Some(Self::ALL.into()),
+            _ => text.split(',').map(|word| Self::from_word(word.trim())).collect(),
+        }
+    }
+
     /// The word in records.
     pub fn as_str(self) -> &'static str {
         match self {

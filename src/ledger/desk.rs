@@ -19,20 +19,18 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use self::audit::Audit;
+use super::agent::AgentClass;
 use super::journal::prove::{NoProof, prove};
 use super::journal::verify::{Report, verify};
 use super::journal::{Clock, JournalError};
 use super::keys::{KeyError, KeyRing, SiteKeys};
 use super::record::hex;
 use super::retention::RetentionError;
-use super::trail::{Dimension, Filter, Format, LinkSummary, Manifest, Role, Trail, TrailError, export, groups};
+use super::trail::{Dimension, Filter, Format, K, LinkSummary, Manifest, Role, Trail, TrailError, export, groups};
 use crate::config::LedgerSettings;
 
 pub use self::check::Check;
 pub use self::keep::{Erase, Keep};
-
-/// Groups of fewer visitors are not shown alone.
-const K: u64 = 5;
 
 /// Owners see times by the minute.
 const MINUTE_MS: u64 = 60_000;
@@ -145,6 +143,8 @@ pub struct Scope {
     pub after: Option<u64>,
     /// So many records at most.
     pub limit: Option<u64>,
+    /// Only of these kinds of programs.
+    pub classes: Option<Vec<AgentClass>>,
 }
 
 /// A question. It may hold a token or an address, so it cannot be shown.
@@ -300,7 +300,7 @@ impl Desk {
         ring: &KeyRing,
         out: &mut dyn Write,
     ) -> Result<Answered, Refused> {
-        let trail = Trail::open(&self.settings.path)?;
+        let mut trail = Trail::open(&self.settings.path)?.asked_at((self.clock)());
         let mut answered = Answered::default();
         match question {
             Question::Events(_) => {
@@ -314,19 +314,19 @@ impl Desk {
             Question::Stats { by, .. } => {
                 // Whoever holds the keys may see single visitors anyway.
                 let k = if role == Role::Custodian { 1 } else { K };
-                groups(&trail, filter, *by, k)?.iter().try_for_each(|group| line(out, group))?;
+                groups(&mut trail, filter, *by, k)?.iter().try_for_each(|group| line(out, group))?;
             }
             Question::Export { format, .. } => {
-                let manifest = export(&trail, filter, role, *format, out)?;
+                let manifest = export(&mut trail, filter, role, *format, out)?;
                 answered.next = filter.limit.filter(|limit| manifest.records >= *limit).and(manifest.last);
                 answered.manifest = Some(manifest);
             }
             Question::Affected(_) => {
                 let now = i64::try_from((self.clock)()).unwrap_or_default();
                 let keys = ring.status(Timestamp::from_millisecond(now).unwrap_or_default());
-                line(out, &affected::report(&trail, filter, role, &keys)?)?;
+                line(out, &affected::report(&mut trail, filter, role, &keys)?)?;
             }
-            _ => links(&trail, filter, role)?.iter().try_for_each(|link| line(out, link))?,
+            _ => links(&mut trail, filter, role)?.iter().try_for_each(|link| line(out, link))?,
         }
         Ok(answered)
     }
@@ -353,6 +353,7 @@ impl Asker {
 fn filter(asker: &Asker, verb: Verb, scope: &mut Scope, ring: &KeyRing) -> Result<Filter, Refused> {
     let site = asker.for_site(scope.site.as_deref())?;
     let Scope { from, to, after, limit, .. } = *scope;
+    let classes = scope.classes.take();
     let link = match (scope.token.take(), &site) {
         (None, _) if verb == Verb::Show => return Err(Refused::Incomplete("no token: the link is known by it alone")),
         (None, _) => None,
@@ -362,7 +363,7 @@ fn filter(asker: &Asker, verb: Verb, scope: &mut Scope, ring: &KeyRing) -> Resul
     if verb == Verb::Affected && (from.is_none() || to.is_none()) {
         return Err(Refused::Incomplete("say from when to when"));
     }
-    Ok(Filter { site, link, from, to, after, limit })
+    Ok(Filter { site, link, from, to, after, limit, classes })
 }
 
 /// The digest by which the link with `token` is known.
@@ -389,6 +390,7 @@ fn detail(question: &Question, filter: &Filter) -> serde_json::Value {
         "from": filter.from,
         "to": filter.to,
         "after": filter.after,
+        "classes": filter.classes.as_ref().map(|classes| classes.iter().map(|class| class.as_str()).collect::<Vec<_>>()),
         "seq": seq,
         "by": by,
         "format": format,
@@ -396,7 +398,7 @@ fn detail(question: &Question, filter: &Filter) -> serde_json::Value {
 }
 
 /// Links, with times as `role` may see them.
-fn links(trail: &Trail, filter: &Filter, role: Role) -> Result<Vec<LinkSummary>, Refused> {
+fn links(trail: &mut Trail, filter: &Filter, role: Role) -> Result<Vec<LinkSummary>, Refused> {
     let mut links = trail.links(filter)?;
     if role == Role::Owner {
         for link in &mut links {

@@ -41,7 +41,7 @@ struct Key {
     key: &'static str,
 }
 
-pub(super) fn report(trail: &Trail, filter: &Filter, role: Role, keys: &[KeyStatus]) -> Result<Affected, Refused> {
+pub(super) fn report(trail: &mut Trail, filter: &Filter, role: Role, keys: &[KeyStatus]) -> Result<Affected, Refused> {
     let (from, to) = (filter.from.unwrap_or_default(), filter.to.unwrap_or(u64::MAX));
     let links = links(trail, filter, role)?;
     let sum = |count: fn(&LinkSummary) -> u64| links.iter().map(count).sum();

@@ -65,7 +65,7 @@ pub(super) fn check(
     if audit.asked(Verb::Check, audit.now_ms().saturating_sub(WINDOW_MS), seq)? > CHECKS {
         return Err(Refused::TooMany);
     }
-    let trail = Trail::open(&settings.path)?;
+    let mut trail = Trail::open(&settings.path)?;
     let mut found = 0;
     let mut answer = Vec::new();
     for (epoch, visitor) in months {

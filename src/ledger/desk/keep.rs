@@ -154,7 +154,7 @@ fn of_visitor(
     link: Option<[u8; 16]>,
     visitor: &str,
 ) -> Result<Vec<u64>, Refused> {
-    let trail = Trail::open(&desk.settings.path)?;
+    let mut trail = Trail::open(&desk.settings.path)?;
     let filter = Filter { site: Some(asked.site.clone()), link, ..Filter::default() };
     let among = |seq: u64| asked.seqs.as_ref().is_none_or(|seqs| seqs.contains(&seq));
     let mut seqs = Vec::new();

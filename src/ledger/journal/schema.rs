@@ -18,12 +18,14 @@ pub(super) const VERSION: i64 = 1;
 /// How long another process may hold the database, say to back it up.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-const SCHEMA: &str = "
+/// Also brings the indexes of an older journal up to date; they do not make another [`VERSION`].
+pub(in crate::ledger) const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS record (seq INTEGER PRIMARY KEY, day TEXT NOT NULL, at INTEGER NOT NULL, site TEXT NOT NULL,
     event TEXT NOT NULL, link BLOB, epoch TEXT, core BLOB NOT NULL, prev BLOB NOT NULL, hash BLOB NOT NULL,
     salt BLOB, visitor BLOB, object BLOB, agent_name TEXT, country TEXT, referrer TEXT, consent BLOB) STRICT;
 CREATE INDEX IF NOT EXISTS record_link ON record (site, link, at) WHERE link IS NOT NULL;
-CREATE INDEX IF NOT EXISTS record_visitor ON record (epoch, visitor) WHERE visitor IS NOT NULL;
+CREATE INDEX IF NOT EXISTS record_visit ON record (epoch, visitor, at) WHERE visitor IS NOT NULL;
+DROP INDEX IF EXISTS record_visitor;
 CREATE INDEX IF NOT EXISTS record_day ON record (day);
 CREATE INDEX IF NOT EXISTS record_due ON record (site, at) WHERE event IN ('open', 'download', 'denied');
 CREATE INDEX IF NOT EXISTS record_life ON record (event) WHERE event NOT IN ('open', 'download', 'denied', 'purged');

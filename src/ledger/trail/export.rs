@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Access, Filter, Role, Trail, TrailError};
+use super::{Access, ChainHead, Filter, Role, Trail, TrailError, accesses};
 use crate::ledger::record::hex;
 
 /// How records are written.
@@ -37,33 +37,39 @@ pub struct Manifest {
     /// Unix time in milliseconds.
     pub from: Option<u64>,
     pub to: Option<u64>,
+    /// By which kinds of programs, if not by all.
+    pub classes: Option<Vec<&'static str>>,
     pub records: u64,
     /// Number of the last of them.
     pub last: Option<u64>,
     /// Of the file, in hexadecimal.
     pub sha256: String,
-    /// Number and hash of the journal's last record when it was written.
-    pub head: Option<(u64, String)>,
+    /// Where each chain ended when it was written.
+    pub heads: Vec<ChainHead>,
 }
 
-const COLUMNS: &str = "seq,at,site,event,link,visitor,actor,agent,status,bytes,complete,country,referrer";
+const COLUMNS: &str =
+    "writer,seq,at,site,event,link,visitor,actor,agent,agent_by,status,bytes,complete,country,referrer";
 
-/// Writes the records that `filter` wants, as `role` may see them.
+/// Writes the records that `filter` wants, as `role` may see them, all of one moment.
+///
+/// # Errors
+/// The store cannot be read, or `out` not written.
 pub fn export(
-    trail: &Trail,
+    trail: &mut Trail,
     filter: &Filter,
     role: Role,
     format: Format,
     out: &mut dyn Write,
 ) -> Result<Manifest, TrailError> {
-    let head = trail.head()?;
+    let now_ms = trail.now_ms;
     let mut out = Hashing { out, hash: Sha256::new() };
     if format == Format::Csv {
         out.write_all(COLUMNS.as_bytes())?;
         out.write_all(b"\r\n")?;
     }
     let mut last = None;
-    let records = trail.accesses(filter, role, |access| {
+    let mut each = |access: Access| {
         last = Some(access.seq);
         match format {
             Format::Jsonl => {
@@ -72,7 +78,9 @@ pub fn export(
             }
             Format::Csv => out.write_all(row(&access).as_bytes()),
         }
-    })?;
+    };
+    let (records, heads) =
+        trail.at_once(|source| Ok((accesses(source, filter, role, now_ms, &mut each)?, source.heads()?)))?;
     out.flush()?;
     Ok(Manifest {
         format: format.as_str(),
@@ -81,16 +89,18 @@ pub fn export(
         link: filter.link.map(|link| hex(&link)),
         from: filter.from,
         to: filter.to,
+        classes: filter.classes.as_ref().map(|classes| classes.iter().map(|class| class.as_str()).collect()),
         records,
         last,
         sha256: hex(&out.hash.finalize()),
-        head,
+        heads,
     })
 }
 
 fn row(access: &Access) -> String {
     let text = |value: &Option<String>| value.as_deref().map(csv_cell).unwrap_or_default();
     let cells = [
+        text(&access.writer),
         access.seq.to_string(),
         access.at.to_string(),
         csv_cell(&access.site),
@@ -98,7 +108,8 @@ fn row(access: &Access) -> String {
         text(&access.link),
         text(&access.visitor),
         text(&access.actor),
-        text(&access.agent),
+        csv_cell(&access.agent),
+        text(&access.agent_by),
         access.status.map(|status| status.to_string()).unwrap_or_default(),
         access.bytes.to_string(),
         access.complete.to_string(),

@@ -1,16 +1,19 @@
 //! What the custodian asks about one visitor, and what an incident's report needs beside the links.
 
-use rusqlite::{params, params_from_iter};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Filter, Trail, conditions, count};
+use super::source::{GO_ON, Question};
+use super::{Filter, Trail, TrailError};
 use crate::ledger::pseudonym::Pseudonym;
 use crate::ledger::record::hex;
 
 /// One access of a visitor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Visit {
+    /// The name of the chain in hexadecimal, if there may be several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub writer: Option<String>,
     pub seq: u64,
     /// Unix time in milliseconds.
     pub at: u64,
@@ -31,56 +34,63 @@ pub struct Gap {
 
 impl Trail {
     /// Accesses of `visitor`, who has that pseudonym in `epoch` at `site` only, from `from` up to before `to`.
+    ///
+    /// # Errors
+    /// The store cannot be read.
     pub fn visits(
-        &self,
+        &mut self,
         site: &str,
         epoch: &str,
         visitor: &Pseudonym,
         from: u64,
         to: u64,
-    ) -> rusqlite::Result<Vec<Visit>> {
-        let sql = "SELECT seq, at, link, event FROM record \
-                   WHERE epoch = ?1 AND visitor = ?2 AND site = ?3 AND at >= ?4 AND at < ?5 ORDER BY seq";
-        let mut statement = self.connection.prepare(sql)?;
-        let rows = statement.query_map(params![epoch, visitor.0, site, number(from), number(to)], |row| {
-            let link: Option<Vec<u8>> = row.get(2)?;
-            Ok(Visit { seq: count(row, 0)?, at: count(row, 1)?, link: link.as_deref().map(hex), event: row.get(3)? })
+    ) -> Result<Vec<Visit>, TrailError> {
+        let filter = Filter { site: Some(site.to_owned()), from: Some(from), to: Some(to), ..Filter::default() };
+        let mut visits = Vec::new();
+        self.at_once(|source| {
+            let question = Question::visits(&source.dialect(), &filter, epoch, &visitor.0);
+            source.rows(&question, &mut |row| {
+                visits.push(Visit {
+                    writer: row.writer.as_deref().map(hex),
+                    seq: row.seq,
+                    at: row.at,
+                    link: row.link.as_deref().map(hex),
+                    event: row.event,
+                });
+                GO_ON
+            })
         })?;
-        rows.collect()
+        Ok(visits)
     }
 
-    /// Distinct visitors. One who came in two months is two: no key tells that they are the same.
-    pub fn visitors(&self, filter: &Filter) -> rusqlite::Result<u64> {
-        let (condition, values) = conditions(filter);
-        let sql = format!(
-            "SELECT count(DISTINCT site || epoch || hex(visitor)) FROM record WHERE visitor IS NOT NULL{condition}"
-        );
-        self.connection.query_row(&sql, params_from_iter(values), |row| count(row, 0))
+    /// Distinct visitors, programs among them. One who came in two months is two: no key tells that they are the same.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn visitors(&mut self, filter: &Filter) -> Result<u64, TrailError> {
+        self.at_once(|source| source.number(&Question::visitors(&source.dialect(), filter)))
     }
 
     /// Accesses that were lost between two times, `to` excluded. To whom they belonged is not known.
-    pub fn gaps(&self, from: u64, to: u64) -> rusqlite::Result<Vec<Gap>> {
-        // They are filed when there is a disk again: on that day or later.
-        let sql = "SELECT core FROM record WHERE event = 'gap' AND day >= ?1 ORDER BY seq";
-        let day = jiff::Timestamp::from_millisecond(number(from)).unwrap_or_default();
-        let mut statement = self.connection.prepare(sql)?;
-        let rows = statement.query_map([day.strftime("%Y-%m-%d").to_string()], |row| row.get::<_, Vec<u8>>(0))?;
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn gaps(&mut self, from: u64, to: u64) -> Result<Vec<Gap>, TrailError> {
         let mut gaps = Vec::new();
-        for core in rows {
-            let core: Value = serde_json::from_slice(&core?).unwrap_or_default();
-            let number = |name: &str| core.pointer(&format!("/detail/{name}")).and_then(Value::as_u64);
-            let (Some(count), Some(first), Some(last)) = (number("count"), number("from"), number("to")) else {
-                continue;
-            };
-            if first < to && last >= from {
-                let why = core.pointer("/detail/why").and_then(Value::as_str).unwrap_or_default().to_owned();
-                gaps.push(Gap { count, from: first, to: last, why });
-            }
-        }
+        self.at_once(|source| {
+            // They are filed when there is a disk again: on that day or later.
+            source.rows(&Question::gaps(&source.dialect(), from), &mut |row| {
+                gaps.extend(gap(&row.core().detail.unwrap_or_default()));
+                GO_ON
+            })
+        })?;
+        gaps.retain(|gap: &Gap| gap.from < to && gap.to >= from);
         Ok(gaps)
     }
 }
 
-fn number(at: u64) -> i64 {
-    i64::try_from(at).unwrap_or(i64::MAX)
+fn gap(detail: &Value) -> Option<Gap> {
+    let number = |name: &str| detail.get(name).and_then(Value::as_u64);
+    let why = detail.get("why").and_then(Value::as_str).unwrap_or_default().to_owned();
+    Some(Gap { count: number("count")?, from: number("from")?, to: number("to")?, why })
 }
