@@ -44,7 +44,8 @@ impl Proxy {
 
     pub fn stop(mut self) -> i32 {
         self.signal("-INT");
-        self.process.wait().unwrap().code().unwrap()
+        let ended = self.process.wait().unwrap();
+        ended.code().unwrap_or_else(|| panic!("{ended}"))
     }
 }
 

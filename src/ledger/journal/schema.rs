@@ -1,6 +1,7 @@
 //! The database, and single steps on it.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -78,14 +79,11 @@ impl Store {
     /// Opens the database at `path`, or makes one; but if it was open before, only the `known` file. SQLite would put
     /// what is in the write-ahead log of one into another.
     pub fn open(path: &Path, known: Option<FileId>) -> Result<Store, StorageKind> {
-        // SQLite gives its other files the mode of this one.
-        let found = OpenOptions::new()
-            .write(true)
-            .create(known.is_none())
-            .truncate(false)
-            .mode(0o600)
-            .open(path)?
-            .metadata()?;
+        // Never opened by hand if it is there: closing it would take the locks off it that SQLite holds for this process.
+        let found = match std::fs::metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound && known.is_none() => create(path)?,
+            found => found?,
+        };
         let file = (found.dev(), found.ino());
         if known.is_some_and(|known| known != file) {
             return Err(StorageKind::Missing);
@@ -142,6 +140,11 @@ impl Store {
         let busy: i64 = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
         if busy == 0 { Ok(()) } else { Err(StorageKind::Locked) }
     }
+}
+
+/// Makes an empty file. SQLite gives its other files the mode of this one.
+fn create(path: &Path) -> std::io::Result<Metadata> {
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?.metadata()
 }
 
 /// Random bytes from the system.
