@@ -25,7 +25,7 @@ use super::journal::verify::{Report, verify};
 use super::journal::{Clock, JournalError};
 use super::keys::{KeyError, KeyRing, SiteKeys};
 use super::record::hex;
-use super::retention::RetentionError;
+use super::retention::{RetentionError, refuse_restored};
 use super::trail::{Dimension, Filter, Format, K, LinkSummary, Manifest, Role, Trail, TrailError, export, groups};
 use crate::config::LedgerSettings;
 
@@ -268,6 +268,7 @@ impl Desk {
         let audit = Audit::new(&self.settings, ring.signing_seed()?, (self.clock)());
         if let Question::Check(question) = &question {
             asker.for_site(Some(&question.site))?;
+            refuse_restored(&ring, &self.settings.path)?;
             return check::check(&audit, asker, &ring, question, &self.settings, out);
         }
         if let Question::Keep(asked) = &question {

@@ -293,6 +293,20 @@ fn a_token_for_one_site_hears_of_no_other() {
     assert!(matches!(place.ask(&asker(Role::Custodian), of_other), Err(Refused::Site)));
 }
 
+/// AT-17: a copy of the keys from before a destruction answers nothing.
+#[test]
+fn keys_that_were_destroyed_and_came_back_are_not_asked() {
+    let place = Place::new();
+    let custodian = as_role(Role::Custodian);
+    place.open(SITE, "t1", "203.0.113.7", NOON);
+    assert!(place.ask(&custodian, check("203.0.113.7")).is_ok());
+    let kid = place.ring().status(Timestamp::from_millisecond(NOON as i64).unwrap())[0].key.kid.clone();
+    let told = NewRecord::of_life(EventKind::KeyDestroyed, SITE, NOON, json!({ "kid": kid }));
+    place.add(&told);
+    let refused = place.ask(&custodian, check("203.0.113.7"));
+    assert!(matches!(refused, Err(Refused::Retention(RetentionError::Keys(KeyError::Restored { .. })))));
+}
+
 #[test]
 fn what_an_incident_touched_is_counted_by_link() {
     let place = Place::new();
