@@ -36,6 +36,8 @@ mod gate;
 mod hardening;
 #[path = "promises/iab/mod.rs"]
 mod iab;
+#[path = "promises/killed.rs"]
+mod killed;
 #[path = "promises/ledger.rs"]
 mod ledger;
 #[path = "promises/ledger_keys.rs"]
