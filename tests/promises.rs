@@ -28,6 +28,8 @@ mod consent;
 mod csp;
 #[path = "promises/demo.rs"]
 mod demo;
+#[path = "promises/disk.rs"]
+mod disk;
 #[path = "promises/filter_lists.rs"]
 mod filter_lists;
 #[path = "promises/gate.rs"]
