@@ -46,6 +46,8 @@ mod ledger;
 mod ledger_keys;
 #[path = "promises/lifecycle.rs"]
 mod lifecycle;
+#[path = "promises/markers.rs"]
+mod markers;
 #[path = "promises/modes.rs"]
 mod modes;
 #[path = "promises/pages.rs"]
