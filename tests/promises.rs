@@ -48,6 +48,8 @@ mod ledger_keys;
 mod lifecycle;
 #[path = "promises/markers.rs"]
 mod markers;
+#[path = "promises/memory.rs"]
+mod memory;
 #[path = "promises/modes.rs"]
 mod modes;
 #[path = "promises/pages.rs"]
