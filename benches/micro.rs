@@ -16,6 +16,8 @@ use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+mod ledger;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -210,58 +212,6 @@ mod consent {
         let mut request = HeaderMap::new();
         cookies.join("; ").parse().into_iter().for_each(|value| _ = request.insert("cookie", value));
         resolve_each(bencher, &request);
-    }
-}
-
-/// What it costs that a visitor gets an answer only after the record is on disk.
-#[divan::bench_group(sample_count = 40, sample_size = 1)]
-mod ledger {
-    use consentry::ledger::journal::{Journal, JournalOptions, Pressure};
-    use consentry::ledger::record::{EventKind, NewRecord};
-    use divan::counter::ItemsCount;
-
-    use super::*;
-
-    /// Visitors at once.
-    const VISITORS: usize = 64;
-
-    fn record() -> NewRecord {
-        NewRecord::of_life(EventKind::Audit, "shop", 1_772_442_930_000, serde_json::json!({ "verb": "links" }))
-    }
-
-    #[divan::bench]
-    fn journal(bencher: Bencher) {
-        let (Ok(directory), Ok(runtime)) = (tempfile::tempdir(), tokio::runtime::Builder::new_current_thread().build())
-        else {
-            return;
-        };
-        let options = JournalOptions {
-            queue: 1024,
-            pressure: Pressure::Refuse,
-            checkpoints: None,
-            checkpoint_every_ms: u64::MAX,
-            signing_seed: [7; 32].into(),
-            clock: std::sync::Arc::new(|| 1_772_442_930_000),
-        };
-        let Ok(journal) = Journal::open(&directory.path().join("j.sqlite"), options, 1_772_442_930_000) else { return };
-        bencher.counter(ItemsCount::new(VISITORS)).bench_local(|| {
-            let records = (0..VISITORS).map(|_| journal.record(record()));
-            runtime.block_on(futures_util::future::join_all(records))
-        });
-    }
-
-    /// The peer: the same database and durability, a transaction for each record.
-    #[divan::bench]
-    fn peer_one_transaction_each(bencher: Bencher) {
-        let Ok(directory) = tempfile::tempdir() else { return };
-        let Ok(database) = rusqlite::Connection::open(directory.path().join("p.sqlite")) else { return };
-        let schema = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE record (seq INTEGER PRIMARY KEY, core BLOB)";
-        database.execute_batch(schema).ok();
-        bencher.counter(ItemsCount::new(VISITORS)).bench_local(|| {
-            for _ in 0..VISITORS {
-                database.execute("INSERT INTO record (core) VALUES (zeroblob(400))", []).ok();
-            }
-        });
     }
 }
 

@@ -28,6 +28,8 @@ mod consent;
 mod csp;
 #[path = "promises/demo.rs"]
 mod demo;
+#[path = "promises/disk.rs"]
+mod disk;
 #[path = "promises/filter_lists.rs"]
 mod filter_lists;
 #[path = "promises/gate.rs"]
@@ -36,12 +38,18 @@ mod gate;
 mod hardening;
 #[path = "promises/iab/mod.rs"]
 mod iab;
+#[path = "promises/killed.rs"]
+mod killed;
 #[path = "promises/ledger.rs"]
 mod ledger;
 #[path = "promises/ledger_keys.rs"]
 mod ledger_keys;
 #[path = "promises/lifecycle.rs"]
 mod lifecycle;
+#[path = "promises/markers.rs"]
+mod markers;
+#[path = "promises/memory.rs"]
+mod memory;
 #[path = "promises/modes.rs"]
 mod modes;
 #[path = "promises/pages.rs"]

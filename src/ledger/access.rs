@@ -147,6 +147,11 @@ fn lock(shard: &Mutex<Window>) -> MutexGuard<'_, Window> {
 }
 
 impl Ticket {
+    /// Whether the access is not recorded yet, which is for the holder to do.
+    pub fn is_new(&self) -> bool {
+        self.records
+    }
+
     /// What access this is.
     pub fn key(&self) -> &AccessKey {
         &self.key

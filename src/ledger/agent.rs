@@ -253,14 +253,25 @@ const BROWSERS: [(&str, &str); 16] = [
     ("safari/", "safari"),
 ];
 
+/// What tells that it is held in a hand.
+const MOBILE: [&str; 4] = ["mobile", "android", "iphone", "ipad"];
+
+/// [`BROWSERS`], and after them [`MOBILE`], found in one pass.
+static BROWSER_TABLE: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    let words = BROWSERS.iter().map(|(word, _)| *word).chain(MOBILE);
+    AhoCorasickBuilder::new().ascii_case_insensitive(true).build(words).ok()
+});
+
 fn browser(user_agent: &[u8]) -> Option<String> {
-    let small = user_agent.to_ascii_lowercase();
-    let has = |word: &str| memchr::memmem::find(&small, word.as_bytes()).is_some();
-    if !small.starts_with(b"mozilla/5.0 (") {
+    const START: &[u8] = b"mozilla/5.0 (";
+    if !user_agent.get(..START.len())?.eq_ignore_ascii_case(START) {
         return None;
     }
-    let (_, name) = BROWSERS.iter().find(|(word, _)| has(word))?;
-    let mobile = ["mobile", "android", "iphone", "ipad"].into_iter().any(has);
+    let found = BROWSER_TABLE.as_ref()?.find_overlapping_iter(user_agent);
+    let (first, mobile) = found
+        .map(|hit| hit.pattern().as_usize())
+        .fold((usize::MAX, false), |(first, mobile), word| (first.min(word), mobile || word >= BROWSERS.len()));
+    let (_, name) = BROWSERS.get(first)?;
     Some(format!("{name}/{}", if mobile { "mobile" } else { "desktop" }))
 }
 

@@ -3,15 +3,23 @@
 //! A record has two parts. The core is chained and stays; the [`Erasable`] part is only committed to, by a salted
 //! digest in the core, so that it can be erased while the chain still holds.
 
+mod fields;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+
+use self::fields::Fields;
 
 use super::agent::AgentClass;
 use super::chain::{Hash, Writer};
 use super::pseudonym::{ConsentDigest, LinkDigest, ObjectDigest, Pseudonym};
 
 const SCHEMA: u8 = 1;
+
+/// Room for the parts of most records.
+const CORE_BYTES: usize = 448;
+const PART_BYTES: usize = 224;
 
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($variant:ident = $word:literal),* $(,)? }) => {
@@ -120,32 +128,30 @@ impl NewRecord {
     /// The canonical bytes of the core as record `seq` of `writer`: JSON with sorted keys, no spaces, no fractions;
     /// what is not known is left out. `commitment` is that of the erasable part, if there is any.
     pub fn core(&self, writer: &Writer, seq: u64, commitment: Option<&Hash>) -> Vec<u8> {
-        let mut fields = BTreeMap::from([
-            ("v", Value::from(SCHEMA)),
-            ("w", Value::from(hex(writer))),
-            ("n", Value::from(seq)),
-            ("t", Value::from(self.at_ms)),
-            ("site", Value::from(&*self.site)),
-            ("ev", Value::from(self.event.as_str())),
-            ("actor", Value::from(self.actor.as_str())),
-            ("cls", Value::from(self.agent.as_str())),
-            ("by", Value::from(self.bytes)),
-            ("full", Value::from(self.complete)),
-            ("dur", Value::from(self.duration_ms)),
-            ("pm", Value::from(self.purposes)),
-        ]);
-        let known = [
-            ("link", self.link.map(|link| Value::from(hex(&link.0)))),
-            ("rule", self.rule.as_deref().map(Value::from)),
-            ("vis_why", self.no_visitor.map(|why| Value::from(why.as_str()))),
-            ("ep", self.epoch.as_deref().map(Value::from)),
-            ("st", self.status.map(Value::from)),
-            ("pol", self.policy.as_deref().map(Value::from)),
-            ("detail", self.detail.clone()),
-            ("x", commitment.map(|hash| Value::from(hex(hash)))),
-        ];
-        fields.extend(known.into_iter().filter_map(|(name, value)| Some((name, value?))));
-        canonical(fields)
+        let mut fields = Fields::with_capacity(CORE_BYTES);
+        fields.text("actor", Some(self.actor.as_str()));
+        fields.number("by", self.bytes);
+        fields.text("cls", Some(self.agent.as_str()));
+        fields.value("detail", self.detail.as_ref());
+        fields.number("dur", self.duration_ms.into());
+        fields.text("ep", self.epoch.as_deref());
+        fields.text("ev", Some(self.event.as_str()));
+        fields.flag("full", self.complete);
+        fields.hex("link", self.link.as_ref().map(|link| link.0.as_slice()));
+        fields.number("n", seq);
+        fields.number("pm", self.purposes.into());
+        fields.text("pol", self.policy.as_deref());
+        fields.text("rule", self.rule.as_deref());
+        fields.text("site", Some(&self.site));
+        if let Some(status) = self.status {
+            fields.number("st", status.into());
+        }
+        fields.number("t", self.at_ms);
+        fields.number("v", SCHEMA.into());
+        fields.text("vis_why", self.no_visitor.map(NoVisitor::as_str));
+        fields.hex("w", Some(writer));
+        fields.hex("x", commitment.map(Hash::as_slice));
+        fields.finish().unwrap_or_default()
     }
 }
 
@@ -166,16 +172,14 @@ pub struct Erasable {
 impl Erasable {
     /// The canonical bytes that the core commits to; `None` if there is nothing to erase.
     pub fn part(&self) -> Option<Vec<u8>> {
-        let known = [
-            ("vis", self.visitor.map(|visitor| Value::from(hex(&visitor.0)))),
-            ("obj", self.object.map(|object| Value::from(hex(&object.0)))),
-            ("ua", self.agent_name.as_deref().map(Value::from)),
-            ("cc", self.country.as_deref().map(Value::from)),
-            ("ref", self.referrer.as_deref().map(Value::from)),
-            ("cid", self.consent.map(|consent| Value::from(hex(&consent.0)))),
-        ];
-        let fields: BTreeMap<_, _> = known.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-        (!fields.is_empty()).then(|| canonical(fields))
+        let mut fields = Fields::with_capacity(PART_BYTES);
+        fields.text("cc", self.country.as_deref());
+        fields.hex("cid", self.consent.as_ref().map(|consent| consent.0.as_slice()));
+        fields.hex("obj", self.object.as_ref().map(|object| object.0.as_slice()));
+        fields.text("ref", self.referrer.as_deref());
+        fields.text("ua", self.agent_name.as_deref());
+        fields.hex("vis", self.visitor.as_ref().map(|visitor| visitor.0.as_slice()));
+        fields.finish()
     }
 }
 
@@ -233,9 +237,96 @@ impl From<Value> for Sorted {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+
+    /// By a map, which sorts by itself.
+    fn core_by_a_map(record: &NewRecord, writer: &Writer, seq: u64, commitment: Option<&Hash>) -> Vec<u8> {
+        let mut fields = BTreeMap::from([
+            ("v", Value::from(SCHEMA)),
+            ("w", Value::from(hex(writer))),
+            ("n", Value::from(seq)),
+            ("t", Value::from(record.at_ms)),
+            ("site", Value::from(&*record.site)),
+            ("ev", Value::from(record.event.as_str())),
+            ("actor", Value::from(record.actor.as_str())),
+            ("cls", Value::from(record.agent.as_str())),
+            ("by", Value::from(record.bytes)),
+            ("full", Value::from(record.complete)),
+            ("dur", Value::from(record.duration_ms)),
+            ("pm", Value::from(record.purposes)),
+        ]);
+        let known = [
+            ("link", record.link.map(|link| Value::from(hex(&link.0)))),
+            ("rule", record.rule.as_deref().map(Value::from)),
+            ("vis_why", record.no_visitor.map(|why| Value::from(why.as_str()))),
+            ("ep", record.epoch.as_deref().map(Value::from)),
+            ("st", record.status.map(Value::from)),
+            ("pol", record.policy.as_deref().map(Value::from)),
+            ("detail", record.detail.clone()),
+            ("x", commitment.map(|hash| Value::from(hex(hash)))),
+        ];
+        fields.extend(known.into_iter().filter_map(|(name, value)| Some((name, value?))));
+        canonical(fields)
+    }
+
+    fn part_by_a_map(part: &Erasable) -> Option<Vec<u8>> {
+        let known = [
+            ("vis", part.visitor.map(|visitor| Value::from(hex(&visitor.0)))),
+            ("obj", part.object.map(|object| Value::from(hex(&object.0)))),
+            ("ua", part.agent_name.as_deref().map(Value::from)),
+            ("cc", part.country.as_deref().map(Value::from)),
+            ("ref", part.referrer.as_deref().map(Value::from)),
+            ("cid", part.consent.map(|consent| Value::from(hex(&consent.0)))),
+        ];
+        let fields: BTreeMap<_, _> = known.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        (!fields.is_empty()).then(|| canonical(fields))
+    }
+
+    /// Text as it may come from a configuration or a referrer, with all that JSON has to escape.
+    fn text() -> impl Strategy<Value = Option<Box<str>>> {
+        prop::option::of("[a-z\"\\\\\u{0}-\u{1f}\u{7f}ä\u{2028}語😀]{0,12}".prop_map(Box::from))
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_at_once_is_what_a_sorting_map_makes(
+            (site, rule, epoch, policy) in (text(), text(), text(), text()),
+            (agent_name, country, referrer) in (text(), text(), text()),
+            (link, visitor, object, consent) in any::<(Option<[u8; 16]>, Option<[u8; 16]>, Option<[u8; 16]>, Option<[u8; 16]>)>(),
+            (at_ms, bytes, seq, duration_ms, purposes) in any::<(u64, u64, u64, u32, u32)>(),
+            (status, complete, has_why, numbers) in any::<(Option<u16>, bool, bool, Option<(i64, f64)>)>(),
+            (writer, commitment) in any::<([u8; 16], Option<[u8; 32]>)>(),
+        ) {
+            let record = NewRecord {
+                link: link.map(LinkDigest),
+                rule,
+                epoch,
+                policy,
+                bytes,
+                duration_ms,
+                purposes,
+                status,
+                complete,
+                no_visitor: has_why.then_some(NoVisitor::NoKey),
+                detail: numbers.map(|(whole, broken)| json!({"z": [whole, {"y": broken, "b": null}], "a": &*site.clone().unwrap_or_default()})),
+                erasable: Erasable {
+                    visitor: visitor.map(Pseudonym),
+                    object: object.map(ObjectDigest),
+                    agent_name,
+                    country,
+                    referrer,
+                    consent: consent.map(ConsentDigest),
+                },
+                ..NewRecord::of_life(EventKind::Open, &site.clone().unwrap_or_default(), at_ms, Value::Null)
+            };
+            let expected = core_by_a_map(&record, &writer, seq, commitment.as_ref());
+            prop_assert_eq!(record.core(&writer, seq, commitment.as_ref()), expected);
+            prop_assert_eq!(record.erasable.part(), part_by_a_map(&record.erasable));
+        }
+    }
 
     #[test]
     fn a_core_has_one_form() {

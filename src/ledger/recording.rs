@@ -42,7 +42,6 @@ pub enum Identity {
 
 /// What of the visitor goes into a record.
 pub struct Visitor {
-    pub key: VisitorKey,
     pub actor: Actor,
     pub no_visitor: Option<NoVisitor>,
     pub epoch: Option<Box<str>>,
@@ -55,31 +54,33 @@ impl Recording {
         (self.clock)()
     }
 
-    /// Makes a visitor of `identity` at `site`. A member has no pseudonym.
-    pub fn visitor(&self, site: &str, at_ms: u64, identity: &Identity) -> Visitor {
-        let nobody = |key, actor, why| Visitor { key, actor, no_visitor: Some(why), epoch: None, pseudonym: None };
+    /// Who `identity` is among the accesses of this process.
+    pub fn key(&self, identity: &Identity) -> VisitorKey {
         match identity {
-            Identity::Member(session) => {
-                nobody(self.accesses.visitor(&[b"m", &**session].concat()), Actor::Member, NoVisitor::Member)
-            }
-            Identity::Address(address) => {
-                let key = self.network(*address);
-                match self.pseudonyms.visitor(site, at_ms, &ClientAddress::new(*address)) {
-                    Some((epoch, pseudonym)) => Visitor {
-                        key,
-                        actor: Actor::Anonymous,
-                        no_visitor: None,
-                        epoch: Some(epoch),
-                        pseudonym: Some(pseudonym),
-                    },
-                    None => nobody(key, Actor::Anonymous, NoVisitor::NoKey),
-                }
-            }
+            Identity::Member(session) => self.accesses.visitor(&[b"m", &**session].concat()),
+            Identity::Address(address) => self.network(*address),
             Identity::Unknown => {
                 let stranger = self.strangers.fetch_add(1, Ordering::Relaxed);
-                let key = self.accesses.visitor(format!("stranger {stranger}").as_bytes());
-                nobody(key, Actor::Unknown, NoVisitor::Disabled)
+                self.accesses.visitor(format!("stranger {stranger}").as_bytes())
             }
+        }
+    }
+
+    /// Makes a visitor of `identity` at `site`. A member has no pseudonym.
+    pub fn visitor(&self, site: &str, at_ms: u64, identity: &Identity) -> Visitor {
+        let nobody = |actor, why| Visitor { actor, no_visitor: Some(why), epoch: None, pseudonym: None };
+        match identity {
+            Identity::Member(_) => nobody(Actor::Member, NoVisitor::Member),
+            Identity::Unknown => nobody(Actor::Unknown, NoVisitor::Disabled),
+            Identity::Address(address) => match self.pseudonyms.visitor(site, at_ms, &ClientAddress::new(*address)) {
+                None => nobody(Actor::Anonymous, NoVisitor::NoKey),
+                Some((epoch, pseudonym)) => Visitor {
+                    actor: Actor::Anonymous,
+                    no_visitor: None,
+                    epoch: Some(epoch),
+                    pseudonym: Some(pseudonym),
+                },
+            },
         }
     }
 
@@ -91,40 +92,45 @@ impl Recording {
         }
     }
 
-    /// Returns once the access that `key` is has been recorded, by this request or one before.
-    pub async fn admit(
-        &self,
-        key: &AccessKey,
-        window_ms: u64,
-        durability: Durability,
-        record: NewRecord,
-    ) -> Result<Ticket, NotRecorded> {
+    /// The ticket of the access that `key` is, once no other request is recording it.
+    pub async fn claim(&self, key: &AccessKey, window_ms: u64, at_ms: u64) -> Ticket {
         loop {
-            let mut ticket = match self.accesses.decide(key.clone(), window_ms, record.at_ms) {
-                Decision::Known(ticket) => return Ok(ticket),
-                Decision::Record(ticket) => ticket,
-                Decision::Wait(mut other) => {
-                    // It ends with an error, when what is waited for is gone.
-                    _ = other.changed().await;
-                    continue;
-                }
-            };
-            let number = match durability {
-                Durability::RecordedBeforeServed => Some(self.recorder.record(record).await?),
-                Durability::Async => {
-                    self.recorder.try_record(record)?;
-                    None
-                }
-            };
-            ticket.recorded(number);
-            return Ok(ticket);
+            match self.accesses.decide(key.clone(), window_ms, at_ms) {
+                Decision::Known(ticket) | Decision::Record(ticket) => return ticket,
+                // It ends with an error, when what is waited for is gone.
+                Decision::Wait(mut other) => _ = other.changed().await,
+            }
         }
     }
 
-    /// As [`Recording::admit`] for a response that is out already.
-    pub fn admit_now(&self, key: AccessKey, window_ms: u64, record: NewRecord) -> Result<(), NotRecorded> {
-        if let Decision::Record(mut ticket) = self.accesses.decide(key, window_ms, record.at_ms) {
-            self.recorder.try_record(record)?;
+    /// Records the access of a new `ticket`.
+    pub async fn record(
+        &self,
+        ticket: &mut Ticket,
+        durability: Durability,
+        record: NewRecord,
+    ) -> Result<(), NotRecorded> {
+        let number = match durability {
+            Durability::RecordedBeforeServed => Some(self.recorder.record(record).await?),
+            Durability::Async => {
+                self.recorder.try_record(record)?;
+                None
+            }
+        };
+        ticket.recorded(number);
+        Ok(())
+    }
+
+    /// Records the access that `key` is, unless it is known, for a response that is out already.
+    pub fn record_late(
+        &self,
+        key: AccessKey,
+        window_ms: u64,
+        at_ms: u64,
+        record: impl FnOnce() -> NewRecord,
+    ) -> Result<(), NotRecorded> {
+        if let Decision::Record(mut ticket) = self.accesses.decide(key, window_ms, at_ms) {
+            self.recorder.try_record(record())?;
             ticket.recorded(None);
         }
         Ok(())

@@ -30,12 +30,14 @@ pub(super) struct Access {
     part: Part,
 }
 
-/// An access to be recorded.
+/// What may be a new access.
 struct Candidate {
     key: AccessKey,
+    identity: Identity,
+    at_ms: u64,
+    rule: Box<str>,
     window_ms: u64,
     durability: Durability,
-    record: NewRecord,
 }
 
 /// Records the access before any of the response goes out.
@@ -52,8 +54,13 @@ pub(super) async fn before_served(
     let facts = ResponseFacts { status: response.status.as_u16(), headers: &response.headers, refused: false };
     let admitted = match candidate(gateway, recording, session, &facts, context) {
         None => return Ok(()),
-        Some(Ok(Candidate { key, window_ms, durability, record })) => {
-            recording.admit(&key, window_ms, durability, record).await
+        Some(Ok(candidate)) => {
+            let mut ticket = recording.claim(&candidate.key, candidate.window_ms, candidate.at_ms).await;
+            let durability = candidate.durability;
+            match ticket.is_new().then(|| record(gateway, recording, session, &facts, context, candidate)) {
+                None => Ok(ticket),
+                Some(record) => recording.record(&mut ticket, durability, record).await.map(|()| ticket),
+            }
         }
         Some(Err(not_recorded)) => Err(not_recorded),
     };
@@ -84,7 +91,11 @@ pub(super) fn finish(gateway: &Gateway, session: &Session, error: Option<&Error>
     let facts = ResponseFacts { status: written.status.as_u16(), headers: &written.headers, refused: true };
     let taken = match candidate(gateway, recording, session, &facts, context) {
         None => return,
-        Some(Ok(Candidate { key, window_ms, record, .. })) => recording.admit_now(key, window_ms, record),
+        Some(Ok(candidate)) => {
+            let (key, window_ms, at_ms) = (candidate.key.clone(), candidate.window_ms, candidate.at_ms);
+            let record = || record(gateway, recording, session, &facts, context, candidate);
+            recording.record_late(key, window_ms, at_ms, record)
+        }
         Some(Err(not_recorded)) => Err(not_recorded),
     };
     if taken.is_err() {
@@ -109,14 +120,32 @@ fn candidate(
     let (name, at_ms) = (&*site.options.name, recording.now());
     let Some(link) = recording.pseudonyms.link(name, &shared.token) else { return Some(Err(NotRecorded)) };
     let object = (event == Event::Download).then(|| recording.pseudonyms.object(name, &shared.object)).flatten();
-    let visitor = recording.visitor(name, at_ms, &identity(gateway, session, shared.share));
-    let agent = Agent::of(request.headers.get(USER_AGENT).map_or(b"", |value| value.as_bytes()));
-    let record = NewRecord {
+    let identity = identity(gateway, session, shared.share);
+    let key = AccessKey { site: name.into(), visitor: recording.key(&identity), link, object, event };
+    let (rule, window_ms, durability) =
+        (shared.share.template.clone(), shared.share.window_ms, shared.share.durability);
+    Some(Ok(Candidate { key, identity, at_ms, rule, window_ms, durability }))
+}
+
+/// The record of a new access. Most requests are of an access that is known, and do without.
+fn record(
+    gateway: &Gateway,
+    recording: &Recording,
+    session: &Session,
+    response: &ResponseFacts<'_>,
+    context: &Context,
+    candidate: Candidate,
+) -> NewRecord {
+    let Candidate { key, identity, at_ms, rule, .. } = candidate;
+    let visitor = recording.visitor(&key.site, at_ms, &identity);
+    let agent = Agent::of(session.req_header().headers.get(USER_AGENT).map_or(b"", |value| value.as_bytes()));
+    let country = context.site().and_then(|site| country(session, context, &gateway.server, &site.options));
+    NewRecord {
         at_ms,
-        site: name.into(),
-        event: event.into(),
-        link: Some(link),
-        rule: Some(shared.share.template.clone()),
+        site: (&*key.site).into(),
+        event: key.event.into(),
+        link: Some(key.link),
+        rule: Some(rule),
         actor: visitor.actor,
         agent: agent.class,
         no_visitor: visitor.no_visitor,
@@ -130,17 +159,15 @@ fn candidate(
         detail: None,
         erasable: Erasable {
             visitor: visitor.pseudonym,
-            object,
+            object: key.object,
             agent_name: agent.name,
-            country: country(session, context, &gateway.server, &site.options).map(|country| country.as_str().into()),
-            referrer: referrer(session, context.decision.as_ref()?),
+            country: country.map(|country| country.as_str().into()),
+            referrer: context.decision.as_ref().and_then(|decision| referrer(session, decision)),
             consent: consent_id(session, context)
                 .filter(|_| visitor.no_visitor.is_none())
-                .and_then(|id| recording.pseudonyms.consent(name, at_ms, id.as_bytes())),
+                .and_then(|id| recording.pseudonyms.consent(&key.site, at_ms, id.as_bytes())),
         },
-    };
-    let key = AccessKey { site: name.into(), visitor: visitor.key, link, object, event };
-    Some(Ok(Candidate { key, window_ms: shared.share.window_ms, durability: shared.share.durability, record }))
+    }
 }
 
 fn identity(gateway: &Gateway, session: &Session, share: &ShareLink) -> Identity {

@@ -1,9 +1,10 @@
 //! A ledger in a directory of its own, and the proxy that keeps it as a process.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 
 use super::{Origin, get, site};
 
@@ -15,6 +16,8 @@ pub struct Proxy {
     pub process: Child,
     pub address: SocketAddr,
     pub admin: SocketAddr,
+    /// All lines that it wrote so far, to both of its outputs.
+    output: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Proxy {
@@ -22,19 +25,27 @@ impl Proxy {
         let mut process = Command::new(env!("CARGO_BIN_EXE_consentry"))
             .args(["run", "--config"])
             .arg(config)
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let output = Arc::<Mutex<Vec<u8>>>::default();
+        let mut lines = keep_lines(process.stderr.take().unwrap(), output.clone());
         let (address, admin) = lines
             .find_map(|line| {
                 line.split("traffic on ").nth(1)?.split_once(", admin on ").map(|(a, b)| (a.to_owned(), b.to_owned()))
             })
             .expect("the ports are in the first line of the log");
         std::thread::spawn(move || lines.for_each(drop));
+        let access_log = keep_lines(process.stdout.take().unwrap(), output.clone());
+        std::thread::spawn(move || access_log.for_each(drop));
         let admin = admin.trim_end_matches(|c: char| !c.is_ascii_digit());
-        Proxy { process, address: address.parse().unwrap(), admin: admin.parse().unwrap() }
+        Proxy { process, address: address.parse().unwrap(), admin: admin.parse().unwrap(), output }
+    }
+
+    /// All lines that it wrote so far, to both of its outputs.
+    pub fn output(&self) -> Vec<u8> {
+        self.output.lock().unwrap().clone()
     }
 
     pub fn signal(&self, signal: &str) {
@@ -49,10 +60,19 @@ impl Proxy {
     }
 }
 
+/// The lines of `from`, each also put into `output`.
+fn keep_lines(from: impl Read, output: Arc<Mutex<Vec<u8>>>) -> impl Iterator<Item = String> {
+    BufReader::new(from).lines().map_while(Result::ok).inspect(move |line| {
+        let mut output = output.lock().unwrap();
+        output.extend_from_slice(line.as_bytes());
+        output.push(b'\n');
+    })
+}
+
 /// A directory with a configuration that keeps a ledger, before an origin that answers everything.
 pub struct Place {
     pub directory: tempfile::TempDir,
-    _origin: Origin,
+    pub origin: Origin,
 }
 
 impl Place {
@@ -62,7 +82,11 @@ impl Place {
 
     /// With `more` sections at the end of the configuration.
     pub fn with(more: &str) -> Self {
-        let origin = Origin::with_headers(&[]);
+        Place::before(Origin::with_headers(&[]), more)
+    }
+
+    /// Before an `origin` of the test's own.
+    pub fn before(origin: Origin, more: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let ledger =
             "[ledger]\npath = \"data/ledger.sqlite\"\nkeys = \"keys\"\ncheckpoints = \"outside/checkpoints\"\n";
@@ -75,7 +99,7 @@ impl Place {
             format!("{listen}{ledger}{}{more}", site(origin.address, SHARES)),
         )
         .unwrap();
-        Place { directory, _origin: origin }
+        Place { directory, origin }
     }
 
     pub fn config(&self) -> PathBuf {

@@ -7,6 +7,8 @@ pub mod country_file;
 pub mod dom;
 pub mod http2;
 pub mod ledger;
+pub mod markers;
+pub mod mounts;
 pub mod origin;
 pub mod postgres;
 pub mod world;
