@@ -7,6 +7,7 @@ mod health;
 mod inventory;
 mod keys;
 mod run;
+mod signals;
 mod trail;
 
 use std::io::{self, Read, Write};

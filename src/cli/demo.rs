@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use super::BAD_CONFIGURATION;
 use super::run::{serve, start_with};
+use super::signals::Signals;
 use crate::config::{Listen, Loaded};
 use crate::demo::{self, Shop};
 use crate::telemetry::start_logging;
@@ -44,6 +45,7 @@ fn stand_before(shop: &Shop, arguments: &Arguments) -> Result<ExitCode, ExitCode
         traffic: arguments.listen.map_or(config.listen.traffic, |address| vec![address]),
         admin: arguments.admin.unwrap_or(config.listen.admin),
     };
+    let signals = Signals::watch()?;
     let app = start_with(demo::configuration_path(), config, diagnostics, None).inspect_err(|_| {
         eprintln!("other ports can be chosen: consentry demo --listen 127.0.0.1:0 --admin 127.0.0.1:0");
     })?;
@@ -52,5 +54,5 @@ fn stand_before(shop: &Shop, arguments: &Arguments) -> Result<ExitCode, ExitCode
         // Without anybody to read it, it can serve all the same.
         io::stdout().write_all(text.as_bytes()).ok();
     }
-    Ok(serve(app, None))
+    Ok(serve(app, None, signals))
 }

@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
-
 use super::BAD_CONFIGURATION;
+use super::signals::Signals;
 use crate::app::{App, StartError};
 use crate::config::{self, Loaded};
 use crate::ledger::memory::keep_out_of_dumps;
@@ -26,10 +24,12 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     start_logging();
-    match start(&arguments.config) {
-        Ok((app, ledger)) => serve(app, ledger),
-        Err(code) => code,
-    }
+    let start = || {
+        let signals = Signals::watch()?;
+        let (app, ledger) = start(&arguments.config)?;
+        Ok(serve(app, ledger, signals))
+    };
+    start().unwrap_or_else(|code| code)
 }
 
 /// Starts the proxy with the configuration at `path`, or says why it cannot.
@@ -75,48 +75,9 @@ fn start_ledger(config: &config::Config) -> Result<Option<Ledger>, ExitCode> {
     })
 }
 
-/// Serves until SIGTERM (with lame duck) or SIGINT (without); SIGHUP reloads; a second signal ends the waiting.
-/// The ledger ends last, with all that was recorded on disk.
-pub(super) fn serve(app: App, ledger: Option<Ledger>) -> ExitCode {
-    let served = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map(|runtime| runtime.block_on(until_stopped(app)));
+/// Serves until told to stop. The ledger ends last, with all that was recorded on disk.
+pub(super) fn serve(app: App, ledger: Option<Ledger>, signals: Signals) -> ExitCode {
+    let cut = signals.serve(app);
     ledger.into_iter().for_each(Ledger::stop);
-    match served {
-        Ok(Ok(0)) => ExitCode::SUCCESS,
-        Ok(Ok(_cut)) => ExitCode::FAILURE,
-        Ok(Err(error)) | Err(error) => {
-            eprintln!("consentry cannot wait for signals: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Returns how many connections were cut.
-async fn until_stopped(app: App) -> io::Result<usize> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let impatient = loop {
-        tokio::select! {
-            _ = terminate.recv() => break false,
-            _ = interrupt.recv() => break true,
-            _ = hangup.recv() => { app.store.reload().await; }
-        }
-    };
-    let (force, forced) = watch::channel(false);
-    let second_signal = async {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        force.send_replace(true);
-        std::future::pending::<()>().await;
-    };
-    let app = if impatient { app.without_lame_duck() } else { app };
-    tokio::select! {
-        cut = app.drain(forced) => Ok(cut),
-        () = second_signal => Ok(0),
-    }
+    if cut == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -60,6 +60,14 @@ impl Proxy {
     }
 }
 
+/// A test that fails leaves no process behind.
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
 /// The lines of `from`, each also put into `output`.
 fn keep_lines(from: impl Read, output: Arc<Mutex<Vec<u8>>>) -> impl Iterator<Item = String> {
     BufReader::new(from).lines().map_while(Result::ok).inspect(move |line| {
