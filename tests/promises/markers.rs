@@ -1,10 +1,13 @@
 //! AT-14: what visitors brought along is in nothing that is kept or told.
 
+use std::os::unix::fs::PermissionsExt;
+
 use consentry::ledger::journal::verify::verify;
 
 use crate::support::ledger::Place;
 use crate::support::markers::{FORWARDED, Markers, WORDS, address_spellings, addresses, place, plant, spellings};
-use crate::support::{eventually, get};
+use crate::support::postgres::Postgres;
+use crate::support::{eventually, get, send};
 
 /// The searched spellings are those that others write.
 #[test]
@@ -45,7 +48,7 @@ fn keys(place: &Place) -> Vec<u8> {
 
 #[test]
 fn at_14_no_marker_in_files_logs_metrics_status_exports_or_own_pages() {
-    let place = place();
+    let place = place("");
     let proxy = place.start();
     let answers = plant(proxy.address);
     assert_none("what the proxy or its origin answered", &answers);
@@ -95,4 +98,43 @@ fn at_14_no_marker_in_files_logs_metrics_status_exports_or_own_pages() {
     );
     assert_none("files at the end", &kept);
     assert_none("keys and their manifest", &keys(&place));
+}
+
+#[test]
+fn at_14_no_marker_in_postgresql_or_in_answers_on_the_admin_listener() {
+    let server = Postgres::start();
+    let token = "custodian-of-this-test-0123456789abcdef";
+    let section = "[[admin.token]]\nrole = \"custodian\"\nname = \"one\"\nfile = \"token\"\n";
+    let place = place(&format!("{}{section}", server.section()));
+    let file = place.directory.path().join("token");
+    std::fs::write(&file, token).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o400)).unwrap();
+    let proxy = place.start();
+    plant(proxy.address);
+    let central = || get(proxy.admin, "/status", &[]).json()["ledger"]["central"].clone();
+    eventually("all of it is shipped", || central()["lag_records"] == 0);
+    assert_none("status", central().to_string().as_bytes());
+    for (verb, body) in [
+        ("links", "{}"),
+        ("events", "{}"),
+        ("stats", r#"{"by": "referrer"}"#),
+        ("affected", r#"{"from": "2020-01-01", "to": "2100-01-01"}"#),
+        ("export", r#"{"format": "csv"}"#),
+        ("verify", "{}"),
+        ("show", "{"),
+        ("show", r#"{"site": "shop", "token": "k9ZzPlantedTokenW3xQ", "anna.planted@mail.example": 1}"#),
+    ] {
+        let length = body.len();
+        let head = format!("POST /trail/{verb} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n");
+        let answer = send(proxy.admin, format!("{head}Content-Length: {length}\r\n\r\n{body}"));
+        assert!([200, 400].contains(&answer.status) && !answer.body.is_empty(), "{verb}: {}", answer.status);
+        assert_none(verb, &answer.body);
+    }
+    assert_none("the logs", &proxy.output());
+    assert_eq!(proxy.stop(), 0);
+    let dump = server.dump();
+    assert!(memchr::memmem::find(&dump, b"planted-domain.example").is_some(), "records are in the dump");
+    assert_none("a dump", &dump);
+    assert_none("the log of PostgreSQL", &server.log());
+    assert_none("files", &place.kept());
 }

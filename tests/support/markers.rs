@@ -259,7 +259,7 @@ fn exchange(mut client: Client, request: &[u8]) -> Vec<u8> {
     fields.chain(response.body.iter().copied()).collect()
 }
 
-/// A place before [`origin`], for [`plant`].
-pub fn place() -> Place {
-    Place::before(origin(), "")
+/// A place before [`origin`], for [`plant`], with `more` sections in its configuration.
+pub fn place(more: &str) -> Place {
+    Place::before(origin(), more)
 }

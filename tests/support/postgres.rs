@@ -113,15 +113,20 @@ impl Postgres {
             self.process = process.try_wait().unwrap().is_none().then_some(process);
             std::thread::sleep(Duration::from_millis(50));
         }
-        panic!("PostgreSQL does not start: {}", std::fs::read_to_string(self.log()).unwrap_or_default());
+        panic!("PostgreSQL does not start: {}", String::from_utf8_lossy(&self.log()));
     }
 
-    fn log(&self) -> PathBuf {
+    fn log_file(&self) -> PathBuf {
         self.directory.path().join("log")
     }
 
+    /// All that it has said.
+    pub fn log(&self) -> Vec<u8> {
+        std::fs::read(self.log_file()).unwrap_or_default()
+    }
+
     fn spawn(&self) -> Child {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log()).unwrap();
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap();
         self.command("postgres")
             .arg("-D")
             .arg(self.data())
