@@ -4,14 +4,19 @@
 #[divan::bench_group(sample_count = 40, sample_size = 1)]
 mod journal {
     use std::io::Write;
+    use std::ops::ControlFlow;
+    use std::path::Path;
     use std::sync::Arc;
 
     use consentry::ledger::agent::AgentClass;
-    use consentry::ledger::journal::{Journal, JournalOptions, Pressure};
+    use consentry::ledger::journal::{Guest, Journal, JournalOptions, Pressure};
+    use consentry::ledger::keys::SiteKeys;
     use consentry::ledger::pseudonym::{LinkDigest, Pseudonym};
     use consentry::ledger::record::{Actor, Erasable, EventKind, NewRecord};
+    use consentry::ledger::retention;
     use divan::Bencher;
     use divan::counter::ItemsCount;
+    use jiff::tz::TimeZone;
 
     /// Visitors at once, and how many links each opens one after the other.
     const VISITORS: u64 = 64;
@@ -41,21 +46,24 @@ mod journal {
         }
     }
 
+    fn options(queue: usize) -> JournalOptions {
+        JournalOptions {
+            queue,
+            pressure: Pressure::Refuse,
+            checkpoints: None,
+            checkpoint_every_ms: u64::MAX,
+            signing_seed: [7; 32].into(),
+            clock: Arc::new(|| NOW),
+        }
+    }
+
     #[divan::bench]
     fn group_commit(bencher: Bencher) {
         let (Ok(directory), Ok(runtime)) = (tempfile::tempdir(), tokio::runtime::Builder::new_current_thread().build())
         else {
             return;
         };
-        let options = JournalOptions {
-            queue: 1024,
-            pressure: Pressure::Refuse,
-            checkpoints: None,
-            checkpoint_every_ms: u64::MAX,
-            signing_seed: [7; 32].into(),
-            clock: Arc::new(|| NOW),
-        };
-        let Ok(journal) = Journal::open(&directory.path().join("j.sqlite"), options, NOW) else { return };
+        let Ok(journal) = Journal::open(&directory.path().join("j.sqlite"), options(1024), NOW) else { return };
         let next = std::cell::Cell::new(0);
         bencher.counter(ItemsCount::new(VISITORS * VISITS)).bench_local(|| {
             let visitor = |_| async {
@@ -75,6 +83,50 @@ mod journal {
         let group = vec![7; 96 << 10];
         bencher.counter(ItemsCount::new(VISITORS * VISITS)).bench_local(|| {
             (0..VISITS).for_each(|_| _ = file.write_all(&group).and_then(|()| file.sync_data()));
+        });
+    }
+
+    /// Records of each of twelve months.
+    const MONTHLY: u64 = 20_000;
+    const MONTH_MS: u64 = 30 * 86_400_000;
+
+    /// What a year leaves.
+    fn a_year(path: &Path) -> Option<()> {
+        let journal = Journal::open(path, options((12 * MONTHLY) as usize + 1), NOW).ok()?;
+        for number in 0..12 * MONTHLY {
+            let at_ms = NOW + number * (MONTH_MS / MONTHLY);
+            journal.try_record(NewRecord { at_ms, ..open(number) }).ok()?;
+        }
+        tokio::runtime::Builder::new_current_thread().build().ok()?.block_on(journal.flush()).ok()
+    }
+
+    /// The first month of twelve leaves: emptied, cut off, and out of the log and the unused pages, too.
+    #[divan::bench(sample_count = 5)]
+    fn purge_of_one_month(bencher: Bencher) {
+        let Ok(directory) = tempfile::tempdir() else { return };
+        let (year, path) = (directory.path().join("year.sqlite"), directory.path().join("j.sqlite"));
+        if a_year(&year).is_none() {
+            return;
+        }
+        let site = SiteKeys {
+            site: "shop".into(),
+            time_zone: TimeZone::UTC,
+            retention_min_months: 0,
+            retention_max_months: 6,
+        };
+        // The ceiling of six months has come for what is a month old in the year.
+        let guest =
+            Guest { checkpoints: None, signing_seed: [7; 32].into(), now_ms: NOW + MONTH_MS + 184 * 86_400_000 };
+        let copy = || {
+            for of in ["-wal", "-shm"] {
+                std::fs::remove_file(directory.path().join(format!("j.sqlite{of}"))).ok();
+            }
+            std::fs::copy(&year, &path)
+        };
+        bencher.counter(ItemsCount::new(MONTHLY)).with_inputs(copy).bench_local_values(|_| {
+            let purged =
+                retention::run(&guest, &path, std::slice::from_ref(&site), None, &mut |_| ControlFlow::Continue(()));
+            assert!(purged.is_ok_and(|purged| purged.records.abs_diff(MONTHLY) < MONTHLY / 10));
         });
     }
 
