@@ -30,6 +30,8 @@ mod csp;
 mod demo;
 #[path = "promises/disk.rs"]
 mod disk;
+#[path = "promises/deployment.rs"]
+mod deployment;
 #[path = "promises/filter_lists.rs"]
 mod filter_lists;
 #[path = "promises/gate.rs"]
@@ -52,6 +54,8 @@ mod markers;
 mod memory;
 #[path = "promises/modes.rs"]
 mod modes;
+#[path = "promises/monitoring.rs"]
+mod monitoring;
 #[path = "promises/pages.rs"]
 mod pages;
 #[path = "promises/properties.rs"]
