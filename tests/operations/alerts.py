@@ -161,6 +161,24 @@ CASES = {
         [('consentry_ledger_shipping_forks{instance="pod"}', "0x50 1x10")],
         [('consentry_ledger_shipping_forks{instance="pod"}', "0x60")],
     ),
+    "ConsentryRetentionLate": (
+        {"job": "consentry-admin", "instance": "pod"},
+        [
+            # Evaluation begins at 0: both happened long before.
+            (f"process_start_time_seconds{{{JOB}}}", "-90000x60"),
+            (f"consentry_ledger_retention_last_success_timestamp_seconds{{{JOB}}}", "0x60"),
+            (f"consentry_ledger_records{{{JOB}}}", "9x60"),
+        ],
+        [
+            (f"process_start_time_seconds{{{JOB}}}", "-90000x60"),
+            (f"consentry_ledger_retention_last_success_timestamp_seconds{{{JOB}}}", "60+60x60"),
+            (f"consentry_ledger_records{{{JOB}}}", "9x60"),
+            # Another one has no ledger.
+            ('process_start_time_seconds{job="consentry-admin", instance="other"}', "-90000x60"),
+            ('consentry_ledger_retention_last_success_timestamp_seconds{job="consentry-admin", instance="other"}', "0x60"),
+            ('consentry_ledger_records{job="consentry-admin", instance="other"}', "0x60"),
+        ],
+    ),
     "ConsentryQuestionsRefused": (
         {"instance": "pod"},
         [('consentry_questions_refused_total{reason="unauthorized", instance="pod"}', "0+5x60")],

@@ -10,9 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::deployment::{root, script, succeeds};
-use crate::support::{Origin, TestApp, everything, get, respond_with, send};
+use crate::support::ledger::Proxy;
+use crate::support::{Origin, TestApp, eventually, everything, get, respond_with, send};
 
 #[test]
 fn each_alert_fires_and_stays_quiet() {
@@ -27,21 +29,25 @@ fn origin() -> Origin {
     Origin::start(move |_| respond_with(200, &fields, page))
 }
 
-/// One site that enforces, one that observes, and one whose upstream is gone.
-fn proxy(origin: SocketAddr) -> TestApp {
-    let site = |name: &str, upstream: &str, mode: &str| {
-        format!(
-            "[[site]]\nname = \"{name}\"\nhosts = [\"{name}.example\"]\nupstream = [\"http://{upstream}\"]\nmode = \"{mode}\"\n"
-        )
+/// A proxy with a ledger: one site that enforces and has a share link, one that observes, one whose upstream is gone.
+fn proxy(origin: SocketAddr) -> (TempDir, Proxy) {
+    let site = |name: &str, upstream: &str, mode: &str, more: &str| {
+        let hosts = format!("hosts = [\"{name}.example\"]\nupstream = [\"http://{upstream}\"]");
+        format!("[[site]]\nname = \"{name}\"\n{hosts}\nmode = \"{mode}\"\n{more}")
     };
-    TestApp::start(
-        &[
-            site("shop", &origin.to_string(), "enforce"),
-            site("blog", &origin.to_string(), "observe"),
-            site("gone", "127.0.0.1:1", "enforce"),
-        ]
-        .concat(),
-    )
+    let (directory, origin) = (tempfile::tempdir().unwrap(), origin.to_string());
+    fs::create_dir(directory.path().join("data")).unwrap();
+    let ledger = "[ledger]\npath = \"data/ledger.sqlite\"\nkeys = \"keys\"\n";
+    let sites = [
+        site("shop", &origin, "enforce", "[[site.share]]\npath = \"/s/{token}\"\n"),
+        site("blog", &origin, "observe", ""),
+        site("gone", "127.0.0.1:1", "enforce", ""),
+    ];
+    let path = directory.path().join("consentry.toml");
+    fs::write(&path, TestApp::configuration(ledger, &sites.concat())).unwrap();
+    let proxy = Proxy::start(&path);
+    eventually("the proxy is ready", || get(proxy.admin, "/readyz", &[]).status == 200);
+    (directory, proxy)
 }
 
 /// Requests of every kind, once.
@@ -52,6 +58,7 @@ fn visit(address: SocketAddr) {
         get(address, "/?gclid=1", &[("Host", host), ("Cookie", "_ga=1; mystery=2")]);
         get(address, "/collect?v=1&tid=UA-1-1&cid=1&t=pageview", &[("Host", host)]);
     }
+    get(address, "/s/q7XpL2vRk9Tz", &[]);
     get(address, "/", &[("Host", "gone.example")]);
     get(address, "/", &[("Host", "unknown.example")]);
     send(address, "GET / HTTP/1.1\r\n\r\n");
@@ -60,8 +67,10 @@ fn visit(address: SocketAddr) {
 #[test]
 fn metrics_are_as_prometheus_wants_them() {
     let origin = origin();
-    let app = proxy(origin.address);
-    visit(app.address);
+    let (_directory, proxy) = proxy(origin.address);
+    visit(proxy.address);
+    let metrics = get(proxy.admin, "/metrics", &[]).body;
+    proxy.stop();
     let mut check = Command::new("promtool");
     let mut check = check
         .args(["check", "metrics"])
@@ -70,7 +79,7 @@ fn metrics_are_as_prometheus_wants_them() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    check.stdin.take().unwrap().write_all(&get(app.admin, "/metrics", &[]).body).unwrap();
+    check.stdin.take().unwrap().write_all(&metrics).unwrap();
     let output = check.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.is_empty(), "{said}");
@@ -80,7 +89,7 @@ fn metrics_are_as_prometheus_wants_them() {
 struct Prometheus {
     process: Child,
     address: SocketAddr,
-    _directory: tempfile::TempDir,
+    _directory: TempDir,
 }
 
 impl Prometheus {
@@ -156,9 +165,9 @@ fn recorded() -> BTreeSet<String> {
 #[test]
 fn every_question_of_the_dashboard_has_an_answer() {
     let origin = origin();
-    let app = proxy(origin.address);
-    let prometheus = Prometheus::start(app.admin);
-    let (address, go_on) = (app.address, Arc::new(AtomicBool::new(true)));
+    let (_directory, proxy) = proxy(origin.address);
+    let prometheus = Prometheus::start(proxy.admin);
+    let (address, go_on) = (proxy.address, Arc::new(AtomicBool::new(true)));
     let visitor = std::thread::spawn({
         let go_on = go_on.clone();
         move || {
@@ -177,6 +186,7 @@ fn every_question_of_the_dashboard_has_an_answer() {
     }
     go_on.store(false, Ordering::Relaxed);
     visitor.join().unwrap();
+    proxy.stop();
     assert!(unanswered.is_empty(), "no data for: {unanswered:#?}");
     assert!(prometheus.values("site_purpose:consentry_grants:ratio_rate1h{purpose=\"marketing\"} < 0.9").len() >= 2);
     assert!(prometheus.values("no_such_metric").is_empty());
