@@ -28,10 +28,10 @@ mod consent;
 mod csp;
 #[path = "promises/demo.rs"]
 mod demo;
-#[path = "promises/disk.rs"]
-mod disk;
 #[path = "promises/deployment.rs"]
 mod deployment;
+#[path = "promises/disk.rs"]
+mod disk;
 #[path = "promises/filter_lists.rs"]
 mod filter_lists;
 #[path = "promises/gate.rs"]

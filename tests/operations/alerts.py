@@ -89,6 +89,8 @@ CASES = {
         [('consentry_cookies_total{site="shop", direction="response", purpose="unknown", action="block"}', "0+10x60")],
         [
             ('consentry_cookies_total{site="shop", direction="response", purpose="unknown", action="block"}', "0+1x60"),
+            ('consentry_cookies_total{site="shop", direction="response", purpose="unknown", action="allow"}', "0+99x60"),
+            ('consentry_cookies_total{site="shop", direction="request", purpose="unknown", action="block"}', "0+99x60"),
             ('consentry_cookies_total{site="shop", direction="response", purpose="analytics", action="block"}', "0+99x60"),
         ],
     ),
