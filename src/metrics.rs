@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -36,6 +37,7 @@ pub struct Metrics {
     rewrites: IntCounterVec,
     tracker_requests: IntCounterVec,
     consents: IntCounterVec,
+    grants: IntCounterVec,
     conflicts: IntCounterVec,
     unmapped_ids: IntCounterVec,
     choices: IntCounterVec,
@@ -84,6 +86,8 @@ impl Metrics {
             IntGaugeVec::new(Opts::new("consentry_build_info", "Always 1; the version is a label."), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         registry.register(Box::new(build))?;
+        // Processor time, memory, file descriptors and threads, under the names that every dashboard knows.
+        registry.register(Box::new(ProcessCollector::for_self()))?;
         let decision = ["site", "purpose", "action"];
         let metrics = Metrics {
             requests: counters("requests_total", "Requests answered.", &["site", "status_class"])?,
@@ -106,6 +110,7 @@ impl Metrics {
             elements: counters("elements_total", "Addresses judged that pages name and a rule knows.", &decision)?,
             rewrites: counters("rewrites_total", "Pages by what the gate did with them.", &["site", "outcome"])?,
             consents: counters("consents_total", "Requests by where their consent came from.", &["site", "source"])?,
+            grants: counters("grants_total", "Requests by purpose that is granted.", &["site", "purpose"])?,
             conflicts: counters(
                 "consent_conflicts_total",
                 "Requests in which sources of equal rank say different things about consent.",
@@ -221,6 +226,14 @@ impl Metrics {
             ],
             tracker_requests: decisions(&self.tracker_requests, None),
             consents: FORMATS.iter().map(|format| self.consents.with_label_values(&[name, format.name])).collect(),
+            grants: purposes
+                .all()
+                .iter()
+                .map(|purpose| {
+                    let known = site.options.purposes.contains(purpose);
+                    known.then(|| self.grants.with_label_values(&[name, purposes.name(purpose)]))
+                })
+                .collect(),
             conflicts: self.conflicts.with_label_values(&[name]),
             unmapped_ids: FORMATS
                 .iter()
@@ -330,6 +343,8 @@ pub struct SiteMetrics {
     tracker_requests: Vec<Decisions>,
     consents: Vec<IntCounter>,
     default_consents: IntCounter,
+    /// By purpose; none for one that is not the site's.
+    grants: Vec<Option<IntCounter>>,
     pub conflicts: IntCounter,
     unmapped_ids: Vec<IntCounter>,
     pub given: IntCounter,
@@ -365,7 +380,11 @@ impl SiteMetrics {
         }
     }
 
-    pub fn consent(&self, source: Source) {
+    /// Counts a request whose consent came from `source` and allows what is in `granted`.
+    pub fn consent(&self, source: Source, granted: PurposeSet) {
+        for counter in granted.iter().filter_map(|purpose| self.grants.get(purpose.index())?.as_ref()) {
+            counter.inc();
+        }
         match source {
             Source::Format(position) => self.consents.get(position).unwrap_or(&self.default_consents).inc(),
             Source::Default => self.default_consents.inc(),

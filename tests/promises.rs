@@ -28,6 +28,8 @@ mod consent;
 mod csp;
 #[path = "promises/demo.rs"]
 mod demo;
+#[path = "promises/deployment.rs"]
+mod deployment;
 #[path = "promises/disk.rs"]
 mod disk;
 #[path = "promises/filter_lists.rs"]
@@ -52,6 +54,8 @@ mod markers;
 mod memory;
 #[path = "promises/modes.rs"]
 mod modes;
+#[path = "promises/monitoring.rs"]
+mod monitoring;
 #[path = "promises/pages.rs"]
 mod pages;
 #[path = "promises/properties.rs"]

@@ -37,7 +37,7 @@ pub(super) fn finish(gateway: &Gateway, session: &mut Session, _error: Option<&E
     runtime.metrics.verdicts(&context.tally);
     count_page(session, context, &runtime.metrics);
     if context.judge().is_some() {
-        runtime.metrics.consent(decision.consent.source);
+        runtime.metrics.consent(decision.consent.source, decision.consent.granted);
     }
     if !context.snapshot.access_log {
         return;
