@@ -6,7 +6,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::ledger::agent::AgentClass;
-use crate::ledger::desk::{Check, Erase, Keep, Question, Scope, Verb, parse_time};
+use crate::ledger::desk::{Check, Erase, Keep, Question, Scope, Source, Verb, parse_time};
 use crate::ledger::pseudonym::ClientAddress;
 use crate::ledger::trail::{Dimension, Format};
 
@@ -19,6 +19,7 @@ const PAGE: u64 = 10_000;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Asked {
     site: Option<String>,
+    source: Option<String>,
     token: Option<String>,
     from: Option<String>,
     to: Option<String>,
@@ -60,13 +61,15 @@ impl Asked {
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             let field = match &*name {
                 "site" => &mut asked.site,
+                "source" => &mut asked.source,
                 "from" => &mut asked.from,
                 "to" => &mut asked.to,
                 "by" => &mut asked.by,
                 "class" => &mut asked.class,
                 "token" => return Err(TOKEN_IN_URL.to_owned()),
                 _ => {
-                    let all = "a query has `site`, `from`, `to`, `class` and `by`; send all else as the body of a POST";
+                    let all = "a query has `site`, `from`, `to`, `class`, `by` and `source`; send all else as the body \
+                               of a POST";
                     return Err(all.to_owned());
                 }
             };
@@ -75,6 +78,14 @@ impl Asked {
             }
         }
         Ok(asked)
+    }
+
+    /// Which records it is about, if that is said. It means something to every verb.
+    pub(super) fn source(&self) -> Result<Option<Source>, String> {
+        match self.source.as_deref().map(Source::from_word) {
+            Some(None) => Err("`source` is journal or central".to_owned()),
+            known => Ok(known.flatten()),
+        }
     }
 
     /// The question that it is for `verb`.

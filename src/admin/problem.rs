@@ -68,7 +68,7 @@ impl Problem {
             Problem::Refused(refused) => match refused {
                 Refused::Role { .. } | Refused::Site => StatusCode::FORBIDDEN,
                 Refused::Incomplete(_)
-                | Refused::Trail(TrailError::Output(_) | TrailError::TooFine | TrailError::NoNumbers) => {
+                | Refused::Trail(TrailError::Output(_) | TrailError::TooFine) => {
                     StatusCode::BAD_REQUEST
                 }
                 Refused::TooMany => StatusCode::TOO_MANY_REQUESTS,
@@ -81,7 +81,7 @@ impl Problem {
                 }
                 Refused::Retention(_) => StatusCode::BAD_REQUEST,
                 Refused::NoProof(NoProof::NotSigned | NoProof::TooLong) => StatusCode::CONFLICT,
-                Refused::NotRecorded(_) => StatusCode::SERVICE_UNAVAILABLE,
+                Refused::NotRecorded(_) | Refused::Central { .. } => StatusCode::SERVICE_UNAVAILABLE,
                 Refused::Keys(_) | Refused::Trail(_) | Refused::NoProof(_) => StatusCode::INTERNAL_SERVER_ERROR,
             },
         }
@@ -98,9 +98,12 @@ impl Problem {
             Problem::Internal => "this is a bug; the log says more".to_owned(),
             Problem::Refused(refused) => match refused {
                 Refused::Trail(TrailError::Output(_)) => "the answer is too long: ask about less".to_owned(),
-                Refused::Trail(error @ (TrailError::TooFine | TrailError::NoNumbers)) => error.to_string(),
+                Refused::Trail(error @ TrailError::TooFine) => error.to_string(),
                 // What these say names files of the machine.
                 Refused::NotRecorded(_) => "not answered, since the question cannot be recorded".to_owned(),
+                Refused::Central { .. } => "the central store does not answer, and the log says why; \
+                    `\"source\": \"journal\"` asks this proxy alone"
+                    .to_owned(),
                 Refused::Keys(_)
                 | Refused::Trail(_)
                 | Refused::Retention(RetentionError::Journal(_) | RetentionError::Keys(_)) => {

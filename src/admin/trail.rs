@@ -3,7 +3,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `POST /trail/VERB` with a JSON object | what `consentry trail VERB` answers |
-//! | `GET /trail/links`, `stats`, `verify` | the same, with `site`, `from`, `to` and `by` in the query |
+//! | `GET /trail/links`, `stats`, `verify` | the same, with `site`, `from`, `to`, `class`, `by` and `source` in the query |
 //!
 //! At most 10,000 records are in one answer to `events` and `export`; if there may be more, `Consentry-Next` says what
 //! to send as `after`.
@@ -99,19 +99,24 @@ impl TrailPages {
             _ if is_readable(verb) => return Err(Problem::Method("GET, POST")),
             _ => return Err(Problem::Method("POST")),
         };
-        let question = asked.and_then(|asked| asked.into_question(verb)).map_err(Problem::Malformed)?;
+        let asked = asked.and_then(|asked| Ok((asked.source()?, asked.into_question(verb)?)));
+        let (source, question) = asked.map_err(Problem::Malformed)?;
         let content_type = content_type(&question);
         let place = self.places.clone().acquire_owned().await.map_err(|_| Problem::Internal)?;
         let asking = tokio::task::spawn_blocking(move || {
             // Until it is answered, even if nobody waits for it any more.
             let _place = place;
             let mut out = Bounded(Vec::new());
-            desk.ask(&asker, question, &mut out).map(|answered| (answered, out.0))
+            desk.ask(&asker, source, question, &mut out).map(|answered| (answered, out.0))
         });
         match asking.await {
             Ok(Ok((answered, body))) => Ok(respond(content_type, &answered, body)),
             Ok(Err(refused)) => {
-                if let Refused::NotRecorded(_) | Refused::Keys(_) | Refused::Trail(_) | Refused::Retention(_) = refused
+                if let Refused::NotRecorded(_)
+                | Refused::Keys(_)
+                | Refused::Trail(_)
+                | Refused::Central { .. }
+                | Refused::Retention(_) = refused
                 {
                     log::error!("a question to the ledger is not answered: {refused}");
                 }

@@ -16,8 +16,9 @@ use zeroize::Zeroizing;
 use super::BAD_CONFIGURATION;
 use crate::config::{self, Config, Loaded};
 use crate::ledger::agent::AgentClass;
-use crate::ledger::desk::{Answered, Asker, Check, Desk, Erase, Keep, Question, Refused, Scope, Via, parse_time};
-use crate::ledger::journal::verify::Report;
+use crate::ledger::desk::{
+    Answered, Asker, Check, Desk, Erase, Keep, Question, Refused, Scope, Source, Verified, Via, parse_time,
+};
 use crate::ledger::trail::{Dimension, Format, Role, TrailError};
 use crate::reload::unix_time_ms;
 
@@ -123,6 +124,9 @@ struct Common {
     /// As what you ask; if you do not say, as the least that may ask this.
     #[arg(long, value_enum)]
     role: Option<RoleName>,
+    /// Which records: those of this proxy, or of all. If you do not say: all, where `[ledger.postgres]` is.
+    #[arg(long, value_enum)]
+    source: Option<SourceName>,
 }
 
 #[derive(Args)]
@@ -157,6 +161,12 @@ enum RoleName {
     Owner,
     Auditor,
     Custodian,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum SourceName {
+    Journal,
+    Central,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -244,18 +254,19 @@ fn answer(verb: &Verb, common: &Common, config: &Config) -> Result<ExitCode, Str
     let question = verb.question()?;
     let role = common.role.map_or(question.verb().least_role(), Role::from);
     let who = format!("uid {}", rustix::process::getuid().as_raw());
+    let source = common.source.map(Source::from);
     let asker = Asker { role, who, via: Via::CommandLine, sites: None };
     if let Verb::Export { out: Some(directory), format, .. } = verb {
-        export::into(directory, (*format).into(), |out| desk.ask(&asker, question, out))?;
+        export::into(directory, (*format).into(), |out| desk.ask(&asker, source, question, out))?;
         return Ok(ExitCode::SUCCESS);
     }
     if let Verb::Verify(_) = verb {
-        let Answered { report, .. } =
-            desk.ask(&asker, question, &mut io::sink()).map_err(|refused| refused.to_string())?;
-        return Ok(print(&report.unwrap_or_default()));
+        let Answered { verified, .. } =
+            desk.ask(&asker, source, question, &mut io::sink()).map_err(|refused| refused.to_string())?;
+        return Ok(print(&verified));
     }
     let mut out = BufWriter::new(io::stdout().lock());
-    let answered = desk.ask(&asker, question, &mut out).and_then(|_| Ok(out.flush()?));
+    let answered = desk.ask(&asker, source, question, &mut out).and_then(|_| Ok(out.flush()?));
     match answered {
         // Whoever reads may have seen enough.
         Err(Refused::Trail(TrailError::Output(error))) if error.kind() == io::ErrorKind::BrokenPipe => {}
@@ -275,14 +286,18 @@ fn from_stdin(what: &str) -> Result<Zeroizing<Vec<u8>>, String> {
     Ok(text)
 }
 
-fn print(report: &Report) -> ExitCode {
-    let mut text = format!("{} records, {} checkpoints\n", report.records, report.checkpoints);
-    report.problems.iter().for_each(|problem| text.push_str(&format!("{problem}\n")));
-    if report.problems.is_empty() {
+fn print(chains: &[Verified]) -> ExitCode {
+    let mut text = String::new();
+    for Verified { of, report, problems } in chains {
+        text.push_str(&format!("{of}: {} records, {} checkpoints\n", report.records, report.checkpoints));
+        problems.iter().for_each(|problem| text.push_str(&format!("  {problem}\n")));
+    }
+    let all_hold = chains.iter().all(|chain| chain.problems.is_empty());
+    if all_hold {
         text.push_str("every chain holds\n");
     }
     super::print(&text);
-    if report.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if all_hold { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 impl From<RoleName> for Role {
@@ -291,6 +306,15 @@ impl From<RoleName> for Role {
             RoleName::Owner => Role::Owner,
             RoleName::Auditor => Role::Auditor,
             RoleName::Custodian => Role::Custodian,
+        }
+    }
+}
+
+impl From<SourceName> for Source {
+    fn from(name: SourceName) -> Self {
+        match name {
+            SourceName::Journal => Source::Journal,
+            SourceName::Central => Source::Central,
         }
     }
 }

@@ -18,7 +18,7 @@ mod status;
 mod upgrade;
 mod verify;
 
-pub use connect::{connect, parse, server};
+pub use connect::{connect, connect_soon, parse, server};
 pub use error::CentralError;
 pub use life::{LifeRecord, holds};
 pub use shipper::{Erase, Route, Shipper};

@@ -7,6 +7,8 @@ mod affected;
 mod audit;
 mod check;
 mod keep;
+mod source;
+mod verify;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -20,8 +22,8 @@ use zeroize::Zeroizing;
 
 use self::audit::Audit;
 use super::agent::AgentClass;
+use super::central::CentralError;
 use super::journal::prove::{NoProof, prove};
-use super::journal::verify::{Report, verify};
 use super::journal::{Clock, JournalError};
 use super::keys::{KeyError, KeyRing, SiteKeys};
 use super::record::hex;
@@ -31,6 +33,8 @@ use crate::config::LedgerSettings;
 
 pub use self::check::Check;
 pub use self::keep::{Erase, Keep};
+pub use self::source::Source;
+pub use self::verify::Verified;
 
 /// Owners see times by the minute.
 const MINUTE_MS: u64 = 60_000;
@@ -139,7 +143,7 @@ pub struct Scope {
     pub from: Option<u64>,
     /// Unix time in milliseconds, excluded.
     pub to: Option<u64>,
-    /// Only records after this number.
+    /// Where to go on, as an answer before said.
     pub after: Option<u64>,
     /// So many records at most.
     pub limit: Option<u64>,
@@ -207,8 +211,8 @@ pub struct Answered {
     pub next: Option<u64>,
     /// What an export holds.
     pub manifest: Option<Manifest>,
-    /// What a verification found.
-    pub report: Option<Report>,
+    /// What a verification found of each chain.
+    pub verified: Vec<Verified>,
 }
 
 /// Why a question is not answered. Nothing of what was asked is in it.
@@ -232,6 +236,11 @@ pub enum Refused {
     Keys(#[from] KeyError),
     #[error(transparent)]
     Trail(#[from] TrailError),
+    #[error(
+        "no answer from the central store, {server}: {error}. The journal of this proxy can be asked instead: \
+         `--source journal`, or `\"source\": \"journal\"`"
+    )]
+    Central { server: String, error: CentralError },
 }
 
 impl From<rusqlite::Error> for Refused {
@@ -259,17 +268,24 @@ impl Desk {
     /// # Errors
     /// The role may not ask this, the question is not complete, it cannot be recorded, or there is no answer. Only in
     /// the last case it has been recorded.
-    pub fn ask(&self, asker: &Asker, mut question: Question, out: &mut dyn Write) -> Result<Answered, Refused> {
+    pub fn ask(
+        &self,
+        asker: &Asker,
+        source: Option<Source>,
+        mut question: Question,
+        out: &mut dyn Write,
+    ) -> Result<Answered, Refused> {
         let (verb, role) = (question.verb(), asker.role);
         if role < verb.least_role() {
             return Err(Refused::Role { verb, role });
         }
+        let source = self.source(verb, source)?;
         let ring = KeyRing::open(&self.settings.keys, &self.sites)?;
-        let audit = Audit::new(&self.settings, ring.signing_seed()?, (self.clock)());
+        let audit = Audit::new(&self.settings, ring.signing_seed()?, (self.clock)(), source);
         if let Question::Check(question) = &question {
             asker.for_site(Some(&question.site))?;
             refuse_restored(&ring, &self.settings.path)?;
-            return check::check(&audit, asker, &ring, question, &self.settings, out);
+            return check::check(self, &audit, asker, &ring, question, out);
         }
         if let Question::Keep(asked) = &question {
             return keep::keep(self, &audit, asker, &ring, asked, out).map(|()| Answered::default());
@@ -282,32 +298,32 @@ impl Desk {
         };
         audit.write(asker, verb, filter.site.as_deref().unwrap_or_default(), detail(&question, &filter))?;
         match question {
-            Question::Verify => Ok(verified(self.verify(), out)?),
+            Question::Verify => self.verify(source, out),
             Question::Prove { seq } => {
                 let site = |site: &str| asker.sites.as_ref().is_none_or(|sites| sites.iter().any(|own| **own == *site));
                 let proof = prove(&self.settings.path, seq, role == Role::Custodian, site)?;
                 line(out, &proof)?;
                 Ok(Answered::default())
             }
-            asked => self.read_trail(role, &asked, &filter, &ring, out),
+            asked => self.read_trail(self.trail(source)?, role, &asked, &filter, &ring, out),
         }
     }
 
     fn read_trail(
         &self,
+        mut trail: Trail,
         role: Role,
         question: &Question,
         filter: &Filter,
         ring: &KeyRing,
         out: &mut dyn Write,
     ) -> Result<Answered, Refused> {
-        let mut trail = Trail::open(&self.settings.path)?.asked_at((self.clock)());
         let mut answered = Answered::default();
         match question {
             Question::Events(_) => {
                 let mut last = 0;
                 let count = trail.accesses(filter, role, |access| {
-                    last = access.seq;
+                    last = access.next();
                     line(out, &access)
                 })?;
                 answered.next = filter.limit.filter(|limit| count >= *limit).map(|_| last);
@@ -319,7 +335,7 @@ impl Desk {
             }
             Question::Export { format, .. } => {
                 let manifest = export(&mut trail, filter, role, *format, out)?;
-                answered.next = filter.limit.filter(|limit| manifest.records >= *limit).and(manifest.last);
+                answered.next = filter.limit.filter(|limit| manifest.records >= *limit).and(manifest.next);
                 answered.manifest = Some(manifest);
             }
             Question::Affected(_) => {
@@ -330,10 +346,6 @@ impl Desk {
             _ => links(&mut trail, filter, role)?.iter().try_for_each(|link| line(out, link))?,
         }
         Ok(answered)
-    }
-
-    fn verify(&self) -> Report {
-        verify(&self.settings.path, Some(&self.settings.checkpoints))
     }
 }
 
@@ -408,20 +420,6 @@ fn links(trail: &mut Trail, filter: &Filter, role: Role) -> Result<Vec<LinkSumma
         }
     }
     Ok(links)
-}
-
-fn verified(report: Report, out: &mut dyn Write) -> io::Result<Answered> {
-    let problems: Vec<_> = report.problems.iter().map(ToString::to_string).collect();
-    let answer = json!({
-        "records": report.records,
-        "first": report.first,
-        "last": report.last,
-        "checkpoints": report.checkpoints,
-        "holds": problems.is_empty(),
-        "problems": problems,
-    });
-    line(out, &answer)?;
-    Ok(Answered { report: Some(report), ..Answered::default() })
 }
 
 fn line(out: &mut dyn Write, item: &impl Serialize) -> io::Result<()> {

@@ -25,8 +25,9 @@ use sha2::Sha256;
 
 use self::behaviour::Bursts;
 use self::cells::Labels;
-use self::source::{Core, GO_ON, Question, Row, Source};
+use self::source::{Core, Dialect, GO_ON, Question, Row, Source};
 use super::agent::AgentClass;
+use super::central::CentralError;
 use super::record::hex;
 
 pub use self::cells::K;
@@ -34,6 +35,9 @@ pub use self::export::{Format, Manifest, csv_cell, export};
 pub use self::groups::{Dimension, Group, groups};
 pub use self::summary::LinkSummary;
 pub use self::visits::{Gap, Visit};
+
+/// Owners see times by the minute, and answers of several chains end with one.
+const MINUTE_MS: u64 = 60_000;
 
 /// Who asks. Each sees what its work needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,10 +70,10 @@ pub struct Filter {
     pub from: Option<u64>,
     /// Unix time in milliseconds, excluded.
     pub to: Option<u64>,
-    /// Where accesses are told one by one: only those after this number of the journal. Numbers of the central store are
-    /// of several journals: there, times part long answers.
+    /// Where accesses are told one by one: only what comes after that, as [`Access::next`] says. Numbers of the central
+    /// store are of several journals: there it is a time.
     pub after: Option<u64>,
-    /// Where accesses are told one by one: so many at most.
+    /// Where accesses are told one by one: so many at most, but all of the last minute where a time tells how to go on.
     pub limit: Option<u64>,
     /// By which kinds of programs. `None`: where it is counted, by people as far as one can tell; where accesses are shown
     /// one by one, all.
@@ -103,6 +107,14 @@ pub struct Access {
     pub country: Option<String>,
     /// The same.
     pub referrer: Option<String>,
+}
+
+impl Access {
+    /// What comes after this one begins there, as [`Filter::after`]: the number of this one, or, where there are several
+    /// chains, the end of its minute in Unix time in milliseconds.
+    pub fn next(&self) -> u64 {
+        if self.writer.is_some() { (self.at - self.at % MINUTE_MS).saturating_add(MINUTE_MS) } else { self.seq }
+    }
 }
 
 /// The end of a chain of records.
@@ -198,15 +210,19 @@ pub enum TrailError {
     #[error("the journal cannot be read: {0}")]
     Journal(#[from] rusqlite::Error),
     #[error("the central store cannot be read: {0}")]
-    Central(#[from] postgres::Error),
+    Central(#[from] CentralError),
     #[error("the answer cannot be written: {0}")]
     Output(#[from] std::io::Error),
-    #[error("answers from the central store go on by time, not by number")]
-    NoNumbers,
     #[error(
         "counts by an attribute are for all people (human, unknown), for all programs (scanner, preview, crawler, script), or for all"
     )]
     TooFine,
+}
+
+impl From<postgres::Error> for TrailError {
+    fn from(error: postgres::Error) -> Self {
+        TrailError::Central(error.into())
+    }
 }
 
 fn accesses(
@@ -224,10 +240,12 @@ fn accesses(
         let labels = Labels::of(source, &around, &bursts, now_ms)?;
         (bursts, Some(labels))
     };
-    let mut count = 0;
-    let question = Question::page(&source.dialect(), filter)?;
+    let (mut count, mut minute) = (0, None);
+    let Dialect { is_numbered, .. } = source.dialect();
+    let question = Question::page(&source.dialect(), filter);
     source.rows(&question, &mut |mut row| {
-        if filter.limit.is_some_and(|limit| count >= limit) {
+        let goes_on = !is_numbered && minute == Some(row.at / MINUTE_MS);
+        if !goes_on && filter.limit.is_some_and(|limit| count >= limit) {
             return Ok(ControlFlow::Break(()));
         }
         let core = row.core();
@@ -236,6 +254,7 @@ fn accesses(
             if let Some(labels) = &labels {
                 labels.blank(&mut row, class);
             }
+            minute = Some(row.at / MINUTE_MS);
             let agent_by = is_by_behaviour.then(|| "behaviour".to_owned());
             each(Access { agent: class.as_str().to_owned(), agent_by, ..access(row, core, role) })?;
             count += 1;
@@ -246,7 +265,6 @@ fn accesses(
 }
 
 fn access(row: Row, core: Core, role: Role) -> Access {
-    const MINUTE: u64 = 60_000;
     let visitor = row.visitor.map(|visitor| match (role, &row.link) {
         (Role::Custodian, _) | (_, None) => hex(&visitor),
         (_, Some(link)) => per_link(&visitor, link),
@@ -254,7 +272,7 @@ fn access(row: Row, core: Core, role: Role) -> Access {
     Access {
         writer: row.writer.as_deref().map(hex),
         seq: row.seq,
-        at: if role == Role::Owner { row.at - row.at % MINUTE } else { row.at },
+        at: if role == Role::Owner { row.at - row.at % MINUTE_MS } else { row.at },
         site: row.site,
         event: row.event,
         link: row.link.as_deref().map(hex),

@@ -37,6 +37,21 @@ pub fn connect(settings: &CentralSettings) -> Result<Client, CentralError> {
     Ok(client)
 }
 
+/// The same, for somebody who waits: whether a server that accepts connections also answers shows only by the clock.
+///
+/// # Errors
+/// As of [`connect`], or there is no answer within 20 s.
+pub fn connect_soon(settings: &CentralSettings) -> Result<Client, CentralError> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let settings = settings.clone();
+    let connecting = std::thread::Builder::new().name("connecting".to_owned());
+    connecting
+        .spawn(move || sender.send(connect(&settings)))
+        .map_err(|error| CentralError::Unreachable(error.to_string()))?;
+    let silent = |_| CentralError::Unreachable(format!("no answer within {} s", (PATIENCE * 2).as_secs()));
+    receiver.recv_timeout(PATIENCE * 2).map_err(silent)?
+}
+
 /// What `connection` says, with the limits that it does not set.
 ///
 /// # Errors

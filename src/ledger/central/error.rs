@@ -30,6 +30,8 @@ pub enum CentralError {
         "its tables are of version {found}, and this program knows version {known}: use the newer program here, too"
     )]
     Newer { found: i32, known: i32 },
+    #[error("nothing was shipped to it yet: it has no tables")]
+    Empty,
     #[error("its tables cannot be brought to this version: {0}")]
     Migration(String),
     #[error(
@@ -68,6 +70,7 @@ impl From<postgres::Error> for CentralError {
         match code {
             code if code.code().starts_with("28") => CentralError::Denied(reason),
             &SqlState::INVALID_CATALOG_NAME => CentralError::NoDatabase(reason),
+            &SqlState::UNDEFINED_TABLE | &SqlState::INVALID_SCHEMA_NAME => CentralError::Empty,
             &SqlState::INSUFFICIENT_PRIVILEGE => CentralError::NotAllowed(reason),
             &SqlState::CANNOT_CONNECT_NOW | &SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN => {
                 CentralError::Unreachable(reason)

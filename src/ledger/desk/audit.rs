@@ -4,7 +4,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{Asker, Refused, Verb, of_questions};
+use super::{Asker, Refused, Source, Verb, of_questions};
 use crate::config::LedgerSettings;
 use crate::ledger::journal::Guest;
 use crate::ledger::record::{EventKind, NewRecord};
@@ -13,12 +13,23 @@ use crate::ledger::record::{EventKind, NewRecord};
 pub(super) struct Audit {
     path: std::path::PathBuf,
     guest: Guest,
+    source: Source,
 }
 
 impl Audit {
-    pub(super) fn new(settings: &LedgerSettings, signing_seed: Zeroizing<[u8; 32]>, now_ms: u64) -> Self {
+    pub(super) fn new(
+        settings: &LedgerSettings,
+        signing_seed: Zeroizing<[u8; 32]>,
+        now_ms: u64,
+        source: Source,
+    ) -> Self {
         let checkpoints = Some(of_questions(&settings.checkpoints));
-        Audit { path: of_questions(&settings.path), guest: Guest { checkpoints, signing_seed, now_ms } }
+        Audit { path: of_questions(&settings.path), guest: Guest { checkpoints, signing_seed, now_ms }, source }
+    }
+
+    /// Which records are asked about.
+    pub(super) fn source(&self) -> Source {
+        self.source
     }
 
     /// When the question was asked, in milliseconds since 1970 (UTC).
@@ -34,6 +45,7 @@ impl Audit {
             members.insert("role".to_owned(), asker.role.as_str().into());
             members.insert("who".to_owned(), asker.who.as_str().into());
             members.insert("via".to_owned(), asker.via.as_str().into());
+            members.insert("source".to_owned(), self.source.as_str().into());
         }
         let record = NewRecord::of_life(EventKind::Audit, site, self.now_ms(), detail);
         let positions = self.guest.add(&self.path, &[&record], &[])?;

@@ -5,12 +5,10 @@ use std::io::Write;
 use serde_json::{Value, json};
 
 use super::audit::Audit;
-use super::{Answered, Asker, Refused, Verb, line};
-use crate::config::LedgerSettings;
+use super::{Answered, Asker, Desk, Refused, Verb, line};
 use crate::ledger::keys::{Epoch, KeyRing, NoPseudonym};
 use crate::ledger::pseudonym::{ClientAddress, Pseudonym};
 use crate::ledger::record::hex;
-use crate::ledger::trail::Trail;
 
 /// At most so many addresses can be asked about within [`WINDOW_MS`], by all that ask together: it is a question for
 /// single cases, not a way to try out networks.
@@ -34,11 +32,11 @@ pub struct Check {
 /// One line for each month: what was found, or why nothing can be. The question is recorded before anything is looked
 /// up, and how much was found before it is told.
 pub(super) fn check(
+    desk: &Desk,
     audit: &Audit,
     asker: &Asker,
     ring: &KeyRing,
     question: &Check,
-    settings: &LedgerSettings,
     out: &mut dyn Write,
 ) -> Result<Answered, Refused> {
     let Check { site, address, from, to, reason, ticket } = question;
@@ -65,7 +63,7 @@ pub(super) fn check(
     if audit.asked(Verb::Check, audit.now_ms().saturating_sub(WINDOW_MS), seq)? > CHECKS {
         return Err(Refused::TooMany);
     }
-    let mut trail = Trail::open(&settings.path)?;
+    let mut trail = desk.trail(audit.source())?;
     let mut found = 0;
     let mut answer = Vec::new();
     for (epoch, visitor) in months {

@@ -73,7 +73,7 @@ impl Place {
 
     fn ask(&self, asker: &Asker, question: Question) -> Result<Vec<serde_json::Value>, Refused> {
         let mut out = Vec::new();
-        self.desk.ask(asker, question, &mut out)?;
+        self.desk.ask(asker, None, question, &mut out)?;
         Ok(out.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(|l| serde_json::from_slice(l).unwrap()).collect())
     }
 

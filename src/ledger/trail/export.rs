@@ -40,8 +40,11 @@ pub struct Manifest {
     /// By which kinds of programs, if not by all.
     pub classes: Option<Vec<&'static str>>,
     pub records: u64,
-    /// Number of the last of them.
+    /// Number of the last of them; none where there are several chains.
     pub last: Option<u64>,
+    /// What comes after the last of them, as a filter has it.
+    #[serde(skip)]
+    pub next: Option<u64>,
     /// Of the file, in hexadecimal.
     pub sha256: String,
     /// Where each chain ended when it was written.
@@ -68,9 +71,10 @@ pub fn export(
         out.write_all(COLUMNS.as_bytes())?;
         out.write_all(b"\r\n")?;
     }
-    let mut last = None;
+    let (mut last, mut next) = (None, None);
     let mut each = |access: Access| {
-        last = Some(access.seq);
+        last = access.writer.is_none().then_some(access.seq);
+        next = Some(access.next());
         match format {
             Format::Jsonl => {
                 serde_json::to_writer(&mut out, &access)?;
@@ -92,6 +96,7 @@ pub fn export(
         classes: filter.classes.as_ref().map(|classes| classes.iter().map(|class| class.as_str()).collect()),
         records,
         last,
+        next,
         sha256: hex(&out.hash.finalize()),
         heads,
     })

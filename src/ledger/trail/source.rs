@@ -123,14 +123,15 @@ impl Question {
         Question::events(dialect, Conditions::of(dialect, filter), order)
     }
 
-    /// The same, in order of arrival, after the record that `filter` names.
-    pub fn page(dialect: &Dialect, filter: &Filter) -> Result<Question, TrailError> {
-        let mut conditions = Conditions::of(dialect, filter);
-        match filter.after {
-            Some(_) if !dialect.is_numbered => return Err(TrailError::NoNumbers),
-            after => conditions.and("seq > {}", after.map(|seq| Value::Number(number(seq)))),
+    /// The same, in order of arrival, after what `filter` names.
+    pub fn page(dialect: &Dialect, filter: &Filter) -> Question {
+        if !dialect.is_numbered {
+            let from = filter.from.max(filter.after);
+            return Question::accesses(dialect, &Filter { from, ..filter.clone() }, Order::Arrival);
         }
-        Ok(Question::events(dialect, conditions, dialect.order))
+        let mut conditions = Conditions::of(dialect, filter);
+        conditions.and("seq > {}", filter.after.map(|seq| Value::Number(number(seq))));
+        Question::events(dialect, conditions, dialect.order)
     }
 
     /// Accesses of `visitor`, who has that pseudonym in `epoch` at the site of `filter` only.
