@@ -72,12 +72,15 @@ enum Verb {
         /// At which site.
         #[arg(long, value_name = "NAME")]
         site: String,
-        /// Numbers of records, with commas between them.
+        /// Numbers of records of this proxy's journal, with commas between them.
         #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
         seq: Option<Vec<u64>>,
         /// Only the link whose token comes on standard input.
         #[arg(long)]
         token_stdin: bool,
+        /// Only records of the id in a consent cookie, which comes on standard input.
+        #[arg(long, conflicts_with = "token_stdin")]
+        consent_stdin: bool,
         /// A visitor, as `events` shows it to your role.
         #[arg(long, value_name = "VISITOR")]
         visitor: Option<String>,
@@ -219,11 +222,12 @@ impl Verb {
             }
             Verb::Verify(_) => Question::Verify,
             Verb::Prove { seq, .. } => Question::Prove { seq: *seq },
-            Verb::Erase { site, seq, token_stdin, visitor, reason, .. } => Question::Keep(Keep::Erase(Erase {
+            Verb::Erase { site, seq, token_stdin, consent_stdin, visitor, reason, .. } => Question::Keep(Keep::Erase(Erase {
                 site: site.clone(),
                 seqs: seq.clone(),
                 token: if *token_stdin { Some(from_stdin("token")?) } else { None },
                 visitor: visitor.clone(),
+                consent: if *consent_stdin { Some(from_stdin("consent id")?) } else { None },
                 reason: reason.clone(),
             })),
             Verb::Hold(verb) => Question::Keep(verb.asked()?),

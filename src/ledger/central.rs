@@ -7,6 +7,7 @@
 
 mod apply;
 mod connect;
+mod erase;
 mod error;
 mod life;
 mod partitions;
@@ -19,8 +20,9 @@ mod upgrade;
 mod verify;
 
 pub use connect::{connect, connect_soon, parse, server};
+pub use erase::{erase, note_erased};
 pub use error::CentralError;
-pub use life::{LifeRecord, holds};
+pub use life::{Held, LifeRecord, held, holds};
 pub use shipper::{Erase, Route, Shipper};
 pub use status::{CentralStatus, Watch};
 pub use upgrade::upgrade;

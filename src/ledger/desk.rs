@@ -6,6 +6,7 @@
 mod affected;
 mod audit;
 mod check;
+mod erase;
 mod keep;
 mod source;
 mod verify;
@@ -32,7 +33,8 @@ use super::trail::{Dimension, Filter, Format, K, LinkSummary, Manifest, Role, Tr
 use crate::config::LedgerSettings;
 
 pub use self::check::Check;
-pub use self::keep::{Erase, Keep};
+pub use self::erase::Erase;
+pub use self::keep::Keep;
 pub use self::source::Source;
 pub use self::verify::Verified;
 

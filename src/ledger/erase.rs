@@ -7,11 +7,12 @@ use rusqlite::{Connection, OpenFlags, params_from_iter};
 use serde_json::json;
 
 use super::journal::{Guest, Hold, JournalError, Life, StorageKind};
-use super::record::{EventKind, NewRecord};
+use super::record::{EventKind, NewRecord, hex};
 use super::retention::RetentionError;
+use super::trail::per_link;
 
 /// Records of one transaction, and numbers in one record.
-const BATCH: usize = 5000;
+pub(super) const BATCH: usize = 5000;
 
 /// Which records of a site are meant: those to which all applies that is said.
 #[derive(Clone, Debug, Default)]
@@ -20,14 +21,69 @@ pub struct Wanted {
     pub seqs: Option<Vec<u64>>,
     /// The digest of a link's token.
     pub link: Option<[u8; 16]>,
-    /// The month of the key and the pseudonym that it made.
-    pub visitor: Option<(Box<str>, [u8; 16])>,
-    /// The keyed digest of a consent id.
-    pub consent: Option<[u8; 16]>,
+    pub visitor: Option<Visitor>,
+    /// The keyed digests of a consent id: it has one in each month.
+    pub consents: Option<Vec<[u8; 16]>>,
     /// Milliseconds since 1970 (UTC), included.
     pub from_ms: Option<u64>,
     /// Milliseconds since 1970 (UTC), excluded.
     pub to_ms: Option<u64>,
+}
+
+/// A visitor, as a role knows it.
+#[derive(Clone, Debug)]
+pub enum Visitor {
+    /// By the name on a link.
+    OnLink(Box<str>),
+    /// By the pseudonym of a month.
+    OfMonth([u8; 16]),
+}
+
+impl Visitor {
+    fn is(&self, pseudonym: Option<&[u8]>, link: Option<&[u8; 16]>) -> bool {
+        match (self, pseudonym, link) {
+            (Visitor::OnLink(name), Some(pseudonym), Some(link)) => per_link(pseudonym, link) == **name,
+            (Visitor::OfMonth(own), Some(pseudonym), _) => pseudonym == own,
+            _ => false,
+        }
+    }
+}
+
+/// A record that has something to erase.
+pub(super) struct Found {
+    pub seq: u64,
+    pub link: Option<[u8; 16]>,
+    pub visitor: Option<Vec<u8>>,
+}
+
+impl Wanted {
+    /// The pseudonym of the visitor who is meant, if it is known.
+    pub(super) fn pseudonym(&self) -> Option<&[u8; 16]> {
+        match &self.visitor {
+            Some(Visitor::OfMonth(pseudonym)) => Some(pseudonym),
+            _ => None,
+        }
+    }
+
+    /// Whether it is one of the visitor who is meant, if one is.
+    pub(super) fn is_of_visitor(&self, found: &Found) -> bool {
+        let is = |visitor: &Visitor| visitor.is(found.visitor.as_deref(), found.link.as_ref());
+        self.visitor.as_ref().is_none_or(is)
+    }
+
+    /// # Errors
+    /// One of the records is held.
+    pub(super) fn refuse_held<'a>(
+        &self,
+        holds: &[Hold],
+        mut found: impl Iterator<Item = &'a Found>,
+    ) -> Result<(), RetentionError> {
+        let holding = |link| holds.iter().find(|hold| hold.site == self.site && (hold.link.is_none() || hold.link == link));
+        match found.find_map(|record| Some((record.seq, holding(record.link)?))) {
+            Some((seq, hold)) => Err(RetentionError::Held { seq, id: hold.id.clone() }),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Erases from the journal at `path` what the records that are `wanted` tell about a person, and records that it was
@@ -41,11 +97,7 @@ pub fn erase(guest: &Guest, path: &Path, wanted: &Wanted, why: &str) -> Result<V
         return Err(RetentionError::NoReason);
     }
     let found = find(path, wanted).map_err(|kind| JournalError::Storage { path: path.into(), kind })?;
-    let holds = Life::of(path)?.holds;
-    let held = |record: &Found| holding(&holds, &wanted.site, record.link).map(|hold| (record.seq, hold));
-    if let Some((seq, hold)) = found.iter().find_map(held) {
-        return Err(RetentionError::Held { seq, id: hold.id.clone() });
-    }
+    wanted.refuse_held(&Life::of(path)?.holds, found.iter())?;
     let seqs: Vec<u64> = found.iter().map(|record| record.seq).collect();
     for seqs in seqs.chunks(BATCH) {
         let detail = json!({ "seqs": seqs, "why": why });
@@ -55,26 +107,19 @@ pub fn erase(guest: &Guest, path: &Path, wanted: &Wanted, why: &str) -> Result<V
     Ok(seqs)
 }
 
-fn holding<'a>(holds: &'a [Hold], site: &str, link: Option<[u8; 16]>) -> Option<&'a Hold> {
-    holds.iter().find(|hold| *hold.site == *site && (hold.link.is_none() || hold.link == link))
-}
-
-/// A record that has something to erase.
-struct Found {
-    seq: u64,
-    link: Option<[u8; 16]>,
-}
-
 fn find(path: &Path, wanted: &Wanted) -> Result<Vec<Found>, StorageKind> {
     let number = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
     let blob = |bytes: &[u8; 16]| Value::Blob(bytes.to_vec());
-    let mut sql = "SELECT seq, link FROM record WHERE salt IS NOT NULL AND site = ?".to_owned();
+    let list = |digests: &Vec<[u8; 16]>| json!(digests.iter().map(|digest| hex(digest)).collect::<Vec<_>>()).to_string();
+    let mut sql = "SELECT seq, link, visitor FROM record WHERE salt IS NOT NULL AND site = ?".to_owned();
     let mut values = vec![Value::Text(wanted.site.to_string())];
     let conditions = [
         ("link = ?", wanted.link.as_ref().map(blob)),
-        ("epoch = ?", wanted.visitor.as_ref().map(|(epoch, _)| Value::Text(epoch.to_string()))),
-        ("visitor = ?", wanted.visitor.as_ref().map(|(_, pseudonym)| blob(pseudonym))),
-        ("consent = ?", wanted.consent.as_ref().map(blob)),
+        ("visitor = ?", wanted.pseudonym().map(blob)),
+        (
+            "lower(hex(consent)) IN (SELECT value FROM json_each(?))",
+            wanted.consents.as_ref().map(list).map(Value::Text),
+        ),
         ("at >= ?", wanted.from_ms.map(number)),
         ("at < ?", wanted.to_ms.map(number)),
         (
@@ -92,7 +137,9 @@ fn find(path: &Path, wanted: &Wanted) -> Result<Vec<Found>, StorageKind> {
     sql += " ORDER BY seq";
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let mut statement = connection.prepare(&sql)?;
-    let rows =
-        statement.query_map(params_from_iter(values), |row| Ok(Found { seq: row.get(0)?, link: row.get(1)? }))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let rows = statement.query_map(params_from_iter(values), |row| {
+        Ok(Found { seq: row.get(0)?, link: row.get(1)?, visitor: row.get(2)? })
+    })?;
+    let found: Vec<_> = rows.collect::<Result<_, _>>()?;
+    Ok(found.into_iter().filter(|found| wanted.is_of_visitor(found)).collect())
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::json;
 
+use super::central::Held;
 use super::journal::{Guest, Hold, Life};
 use super::keys::KeyError;
 use super::record::{EventKind, NewRecord, hex};
@@ -32,13 +33,50 @@ pub fn place(guest: &Guest, path: &Path, request: &Request<'_>) -> Result<Box<st
     let mut id = [0; 6];
     SystemRandom::new().fill(&mut id).map_err(|_| KeyError::NoRandom)?;
     let id = hex(&id);
+    guest.add(path, &[&placed(&id, request, guest.now_ms)], &[])?;
+    Ok(id.into())
+}
+
+fn placed(id: &str, request: &Request<'_>, now_ms: u64) -> NewRecord {
     let mut detail = json!({ "id": id, "reason": request.reason, "ticket": request.ticket });
     if let (Some(detail), Some(link)) = (detail.as_object_mut(), request.link) {
         detail.insert("link".to_owned(), hex(&link).into());
     }
-    let record = NewRecord::of_life(EventKind::HoldPlaced, request.site, guest.now_ms, detail);
-    guest.add(path, &[&record], &[])?;
-    Ok(id.into())
+    NewRecord::of_life(EventKind::HoldPlaced, request.site, now_ms, detail)
+}
+
+/// Takes what is held and released `elsewhere` into the journal at `path`, so that all that looks at its holds looks at
+/// those of all replicas, and goes on to when the others cannot be asked.
+///
+/// # Errors
+/// The journal cannot be written.
+pub fn adopt(guest: &Guest, path: &Path, elsewhere: &Held) -> Result<(), RetentionError> {
+    if news(&Life::of(path)?, elsewhere, guest.now_ms).is_empty() {
+        return Ok(());
+    }
+    // Read again within the transaction: another process may do the same.
+    guest.visit(path)?.add(|addition| {
+        for record in news(&Life::read(&addition.transaction)?, elsewhere, guest.now_ms) {
+            addition.add(&record)?;
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// What a journal that tells `life` does not know yet.
+fn news(life: &Life, elsewhere: &Held, now_ms: u64) -> Vec<NewRecord> {
+    let is_known = |hold: &&Hold| life.released.contains(&hold.id) || life.holds.iter().any(|own| own.id == hold.id);
+    let new = elsewhere.holds.iter().filter(|hold| !is_known(hold)).map(|hold| {
+        let Hold { id, site, link, reason, ticket, .. } = hold;
+        placed(id, &Request { site, link: *link, reason, ticket }, now_ms)
+    });
+    let over = life.holds.iter().filter(|hold| elsewhere.released.contains(&hold.id));
+    new.chain(over.map(|hold| released(hold, "by another replica", now_ms))).collect()
+}
+
+fn released(hold: &Hold, reason: &str, now_ms: u64) -> NewRecord {
+    NewRecord::of_life(EventKind::HoldReleased, &hold.site, now_ms, json!({ "id": hold.id, "reason": reason }))
 }
 
 /// The holds that are in force in the journal at `path`, the oldest first.
@@ -59,8 +97,6 @@ pub fn release(guest: &Guest, path: &Path, id: &str, reason: &str) -> Result<(),
     }
     let holds = list(path)?;
     let hold = holds.iter().find(|hold| *hold.id == *id).ok_or_else(|| RetentionError::NoHold { id: id.into() })?;
-    let detail = json!({ "id": id, "reason": reason });
-    let record = NewRecord::of_life(EventKind::HoldReleased, &hold.site, guest.now_ms, detail);
-    guest.add(path, &[&record], &[])?;
+    guest.add(path, &[&released(hold, reason, guest.now_ms)], &[])?;
     Ok(())
 }

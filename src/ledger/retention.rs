@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
+use super::central::CentralError;
 use super::journal::{self, Due, Guest, JournalError, Life, Progress, Purged, StorageKind};
 use super::keys::{KeyError, KeyEvent, KeyPurpose, KeyRing, SiteKeys};
 use super::record::{EventKind, NewRecord};
@@ -30,6 +31,8 @@ pub enum RetentionError {
     Keys(#[from] KeyError),
     #[error("`{site}` keeps its records for {months} months at least: nothing from {floor} on may be removed")]
     Floor { site: Box<str>, months: u32, floor: Timestamp },
+    #[error("the central store: {0}")]
+    Central(#[from] CentralError),
     #[error("say why, and under which ticket")]
     NoReason,
     #[error("there is no hold `{id}` in force")]

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::error::CentralError;
 use super::ship::number;
 use super::source::Source;
+use crate::ledger::chain::Writer;
 use crate::ledger::journal::stored::Stored;
 use crate::ledger::record::{EventKind, from_hex};
 
@@ -34,10 +35,15 @@ pub(super) fn apply(
 
 fn erase(transaction: &mut impl GenericClient, source: &Source, detail: &Value) -> Result<(), CentralError> {
     let seqs = detail.get("seqs").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_i64);
+    empty(transaction, &source.writer, &seqs.collect::<Vec<_>>())
+}
+
+/// Takes what records `seqs` of `writer` tell about a person.
+pub(super) fn empty(transaction: &mut impl GenericClient, writer: &Writer, seqs: &[i64]) -> Result<(), CentralError> {
     transaction.execute(
         "UPDATE consentry.record SET salt = NULL, visitor = NULL, object = NULL, agent_name = NULL, country = NULL, \
          referrer = NULL, consent = NULL WHERE writer = $1 AND seq = ANY($2) AND salt IS NOT NULL",
-        &[&source.writer.as_slice(), &seqs.collect::<Vec<_>>()],
+        &[&writer.as_slice(), &seqs],
     )?;
     Ok(())
 }

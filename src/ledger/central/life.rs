@@ -1,11 +1,14 @@
 //! Life records of all journals: what is held, what was released.
 
+use std::collections::BTreeSet;
+
 use postgres::GenericClient;
 use serde_json::Value;
 
 use super::error::CentralError;
 use crate::ledger::chain::Writer;
-use crate::ledger::record::EventKind;
+use crate::ledger::journal::Hold;
+use crate::ledger::record::{EventKind, from_hex};
 
 /// A record of a journal's own life, about no visit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,4 +47,44 @@ pub fn holds(client: &mut impl GenericClient) -> Result<Vec<LifeRecord>, Central
         })
     });
     records.collect()
+}
+
+/// What is held in any of the journals, by what arrived.
+#[derive(Default)]
+pub struct Held {
+    /// Each once, in the order of their times.
+    pub holds: Vec<Hold>,
+    /// The ids of those that are over.
+    pub released: BTreeSet<Box<str>>,
+}
+
+/// What is held, and what no longer.
+///
+/// # Errors
+/// The central store fails.
+pub fn held(client: &mut impl GenericClient) -> Result<Held, CentralError> {
+    let mut held = Held::default();
+    for record in holds(client)? {
+        let Some(id) = text(&record.detail, "id") else { continue };
+        if record.event == EventKind::HoldReleased {
+            held.released.insert(id);
+        } else if !held.holds.iter().any(|hold| hold.id == id) {
+            held.holds.push(Hold {
+                id,
+                site: record.site.into(),
+                link: text(&record.detail, "link").and_then(|link| from_hex(&link)),
+                reason: text(&record.detail, "reason").unwrap_or_default(),
+                ticket: text(&record.detail, "ticket").unwrap_or_default(),
+                at_ms: record.at_ms,
+                seq: record.seq,
+            });
+        }
+    }
+    // Times are those of several machines: a release may seem to come first.
+    held.holds.retain(|hold| !held.released.contains(&hold.id));
+    Ok(held)
+}
+
+fn text(detail: &Value, name: &str) -> Option<Box<str>> {
+    detail.get(name).and_then(Value::as_str).map(Box::from)
 }

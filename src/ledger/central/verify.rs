@@ -116,6 +116,11 @@ fn life(transaction: &mut Transaction, writer: &Writer) -> Result<Life, CentralE
     for row in transaction.query(sql, &[&writer.as_slice()])? {
         life.note(unsigned(row.try_get(0)?), row.try_get(1)?, row.try_get(2)?);
     }
+    // What a journal was asked to erase is gone here before it says so, and stays gone if it is no more.
+    let asked = "SELECT unnest(seqs) FROM consentry.erasure WHERE writer = $1";
+    for row in transaction.query(asked, &[&writer.as_slice()])? {
+        life.erased.push(unsigned(row.try_get(0)?));
+    }
     Ok(life)
 }
 

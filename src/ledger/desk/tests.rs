@@ -138,7 +138,8 @@ fn question(verb: Verb) -> Question {
 fn erase(seqs: Option<Vec<u64>>, token: Option<&str>, visitor: Option<&str>) -> Question {
     let token = token.map(|token| Zeroizing::new(token.as_bytes().to_vec()));
     let visitor = visitor.map(str::to_owned);
-    Question::Keep(Keep::Erase(Erase { site: SITE.into(), seqs, token, visitor, reason: "asked for".into() }))
+    let reason = "asked for".into();
+    Question::Keep(Keep::Erase(Erase { site: SITE.into(), seqs, token, visitor, consent: None, reason }))
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a journal tells of itself: its key, what was destroyed, what is held, what is gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
@@ -33,6 +33,8 @@ pub struct Hold {
 pub struct Life {
     /// Those that were not released.
     pub holds: Vec<Hold>,
+    /// The ids of those that were.
+    pub(in crate::ledger) released: BTreeSet<Box<str>>,
     /// The keys that were destroyed.
     pub destroyed: Vec<Box<str>>,
     pub(in crate::ledger) keys: Vec<PublicKey>,
@@ -84,7 +86,7 @@ impl Life {
         connection.map_err(StorageKind::from).and_then(|connection| Life::read(&connection)).map_err(failed)
     }
 
-    pub(super) fn read(connection: &Connection) -> Result<Life, StorageKind> {
+    pub(in crate::ledger) fn read(connection: &Connection) -> Result<Life, StorageKind> {
         let mut life = Life::default();
         let sql = format!(
             "SELECT seq, core, event FROM record WHERE {IS_LIFE} AND event IN (?1, ?2, ?3, ?4, ?5, ?6) ORDER BY seq"
@@ -123,6 +125,7 @@ impl Life {
             EventKind::HoldReleased => {
                 let id = said.text("id");
                 self.holds.retain(|hold| Some(&hold.id) != id.as_ref());
+                self.released.extend(id);
             }
             EventKind::RetentionPurged if said.detail.get("cut").is_some() => {
                 self.keys.extend(said.hex("key"));

@@ -62,6 +62,12 @@ pub(super) struct Store {
 /// The device and the inode of a file.
 pub(super) type FileId = (u64, u64);
 
+/// The name of the chain in the journal at `path`.
+pub(in crate::ledger) fn writer_of(path: &Path) -> Result<chain::Writer, StorageKind> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    Ok(connection.query_row("SELECT value FROM meta WHERE key = 'writer'", [], |row| row.get(0))?)
+}
+
 /// Holds others off the journal for as long as it lives.
 pub(super) fn lock(path: &Path) -> Result<File, JournalError> {
     let mut name = path.as_os_str().to_owned();

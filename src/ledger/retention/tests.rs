@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use super::super::erase::{Wanted, erase};
+use super::super::erase::{Visitor, Wanted, erase};
 use super::super::hold;
 use super::super::journal::verify::verify;
 use super::super::keys::{Epoch, NoPseudonym};
@@ -246,7 +246,7 @@ fn at_41_what_is_erased_is_found_nowhere() {
     let wanted = |link: Option<u8>| Wanted {
         site: "dam".into(),
         link: link.map(|link| [link; 16]),
-        visitor: Some(("2026-08".into(), visitor)),
+        visitor: Some(Visitor::OfMonth(visitor)),
         ..Wanted::default()
     };
     let id = place.place_hold(now, Some(2));
