@@ -189,10 +189,12 @@ fn ledger_status(recording: &Recording) -> Value {
                 "forks": central.forks,
                 "failing_since": central.failing.as_ref().map(|(since, _)| since),
                 "failing": central.failing.as_ref().map(|(_, why)| why),
+                "purge_failing": central.purge_failing,
             })
         }),
         "retention_last_success": status.retention.last_success_ms,
-        "retention_failing_since": status.retention.failing_since_ms,
+        "retention_failing_since": status.retention.failing.as_ref().map(|(since, _)| since),
+        "retention_failing": status.retention.failing.as_ref().map(|(_, why)| why),
         "purged": status.retention.purged,
     })
 }

@@ -22,7 +22,7 @@ mod verify;
 pub use connect::{connect, connect_soon, parse, server};
 pub use erase::{erase, note_erased};
 pub use error::CentralError;
-pub use life::{Held, LifeRecord, held, holds};
+pub use life::{Held, LifeRecord, held, holds, needed_keys};
 pub use shipper::{Erase, Route, Shipper};
 pub use status::{CentralStatus, Watch};
 pub use upgrade::upgrade;

@@ -95,12 +95,12 @@ pub struct JournalStatus {
 }
 
 /// How removing what is due goes.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct RetentionStatus {
     /// When all that was due was last gone, in milliseconds since 1970 (UTC).
     pub last_success_ms: Option<u64>,
-    /// Since when it fails.
-    pub failing_since_ms: Option<u64>,
+    /// Since when it fails, in milliseconds since 1970 (UTC), and why.
+    pub failing: Option<(u64, String)>,
     /// Records that were purged since the journal was opened.
     pub purged: u64,
 }
@@ -167,16 +167,19 @@ impl Journal {
         status
     }
 
-    /// Tells what came of removing what is due at `now_ms`: how many records were purged, or that it failed.
-    pub(in crate::ledger) fn note_retention(&self, now_ms: u64, purged: Option<u64>) {
+    /// Tells what came of removing what is due at `now_ms`: how many records were purged, or why it failed.
+    pub(in crate::ledger) fn note_retention(&self, now_ms: u64, purged: Result<u64, String>) {
         let mut status = self.0.shared.status.lock().unwrap_or_else(PoisonError::into_inner);
         let retention = &mut status.retention;
         match purged {
-            Some(purged) => {
+            Ok(purged) => {
                 retention.purged += purged;
-                (retention.last_success_ms, retention.failing_since_ms) = (Some(now_ms), None);
+                (retention.last_success_ms, retention.failing) = (Some(now_ms), None);
             }
-            None => _ = retention.failing_since_ms.get_or_insert(now_ms),
+            Err(reason) => {
+                let since = retention.failing.as_ref().map_or(now_ms, |(since, _)| *since);
+                retention.failing = Some((since, reason));
+            }
         }
     }
 

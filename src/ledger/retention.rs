@@ -8,6 +8,7 @@ mod calendar;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -15,7 +16,8 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use super::central::CentralError;
-use super::journal::{self, Due, Guest, JournalError, Life, Progress, Purged, StorageKind};
+use super::central::retention::Cutoff;
+use super::journal::{self, Due, Guest, Hold, JournalError, Life, Progress, Purged, StorageKind};
 use super::keys::{KeyError, KeyEvent, KeyPurpose, KeyRing, SiteKeys};
 use super::record::{EventKind, NewRecord};
 
@@ -33,6 +35,8 @@ pub enum RetentionError {
     Floor { site: Box<str>, months: u32, floor: Timestamp },
     #[error("the central store: {0}")]
     Central(#[from] CentralError),
+    #[error("nothing is purged, since nobody knows what other replicas hold: the central store: {0}")]
+    HoldsUnknown(CentralError),
     #[error("say why, and under which ticket")]
     NoReason,
     #[error("there is no hold `{id}` in force")]
@@ -132,12 +136,34 @@ fn timestamp(ms: u64) -> Result<Timestamp, RetentionError> {
     Timestamp::from_millisecond(ms).map_err(|_| RetentionError::Time)
 }
 
+/// What of `sites` is due in the central store at `now_ms`, where `holds` are in force.
+///
+/// # Errors
+/// The time lies outside of the calendar.
+pub fn cutoffs(sites: &[SiteKeys], now_ms: u64, holds: &[Hold]) -> Result<Vec<Cutoff>, RetentionError> {
+    let cutoff = |site: &SiteKeys| {
+        let of_site = || holds.iter().filter(|hold| hold.site == site.site);
+        Ok(Cutoff {
+            site: site.site.to_string(),
+            before_ms: ceiling(site, now_ms)?,
+            is_held: of_site().any(|hold| hold.link.is_none()),
+            held_links: of_site().filter_map(|hold| hold.link).collect(),
+        })
+    };
+    sites.iter().map(cutoff).collect()
+}
+
 /// Destroys the keys of visitors that are due at the guest's time, and records it in the journal at `path`. A key that a
-/// held record needs stays.
+/// held record needs stays, and so do those that records of other replicas need: `needed`, by site and month.
 ///
 /// # Errors
 /// The first of the keys that cannot be destroyed, or the journal cannot be written.
-pub fn destroy_due_keys(guest: &Guest, path: &Path, ring: &mut KeyRing) -> Result<Vec<KeyEvent>, RetentionError> {
+pub fn destroy_due_keys(
+    guest: &Guest,
+    path: &Path,
+    ring: &mut KeyRing,
+    needed: &BTreeSet<(String, String)>,
+) -> Result<Vec<KeyEvent>, RetentionError> {
     let now = timestamp(guest.now_ms)?;
     let due = ring.status(now).into_iter().filter(|status| status.due && status.key.purpose == KeyPurpose::Visitor);
     let due: Vec<_> = due.map(|status| status.key).collect();
@@ -150,7 +176,8 @@ pub fn destroy_due_keys(guest: &Guest, path: &Path, ring: &mut KeyRing) -> Resul
         // In one transaction, so that no hold is placed in between.
         let done = visit.add(|addition| {
             let epoch = key.epoch.map(|epoch| epoch.to_string()).unwrap_or_default();
-            if journal::is_needed(&addition.transaction, &key.site, &epoch)? {
+            let is_needed_elsewhere = || needed.contains(&(key.site.to_string(), epoch.clone()));
+            if is_needed_elsewhere() || journal::is_needed(&addition.transaction, &key.site, &epoch)? {
                 return Ok(None);
             }
             let done = ring.destroy(&key.kid, now, WHO, "its last record is due");

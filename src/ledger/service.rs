@@ -1,5 +1,6 @@
 //! The ledger of a running proxy: keys, journal and recording together, and what has to be done now and then.
 
+mod replicas;
 mod retain;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use self::replicas::Replicas;
 use super::access::AccessTracker;
 use super::central::{Route, Shipper};
 use super::journal::{Clock, Guest, Journal, JournalError, JournalOptions, JournalStatus, Life};
@@ -114,7 +116,11 @@ impl Ledger {
             shared.sweep(u64::MAX);
         })?;
         let (stop_too, stopped) = sync_channel(0);
-        let retain = retain::Retain { settings: settings.clone(), sites, journal: journal.clone(), seed, clock };
+        let central = settings.central.clone().zip(shipper.as_ref().map(|shipper| shipper.watch.clone()));
+        let replicas = central.map(|(store, watch)| Replicas::new(store, watch));
+        let journal_too = journal.clone();
+        let mut retain =
+            retain::Retain { settings: settings.clone(), sites, journal: journal_too, seed, clock, replicas };
         let retention =
             std::thread::Builder::new().name("retention".to_owned()).spawn(move || retain.until(&stopped))?;
         Ok(Ledger { recording, journal, shipper, stop: [stop, stop_too], threads: [housekeeping, retention] })

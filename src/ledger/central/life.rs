@@ -85,6 +85,28 @@ pub fn held(client: &mut impl GenericClient) -> Result<Held, CentralError> {
     Ok(held)
 }
 
+/// The site and month of each key that records need which `holds` hold.
+///
+/// # Errors
+/// The central store fails.
+pub fn needed_keys(
+    client: &mut impl GenericClient,
+    holds: &[Hold],
+) -> Result<BTreeSet<(String, String)>, CentralError> {
+    let whole: Vec<&str> = holds.iter().filter(|hold| hold.link.is_none()).map(|hold| &*hold.site).collect();
+    let (sites, links): (Vec<&str>, Vec<&[u8]>) =
+        holds.iter().filter_map(|hold| Some((&*hold.site, hold.link.as_ref()?.as_slice()))).unzip();
+    if holds.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let rows = client.query(
+        "SELECT DISTINCT site, epoch FROM consentry.record WHERE visitor IS NOT NULL AND epoch IS NOT NULL \
+         AND (site = ANY($1) OR (site, link) IN (SELECT * FROM unnest($2::text[], $3::bytea[])))",
+        &[&whole, &sites, &links],
+    )?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
 fn text(detail: &Value, name: &str) -> Option<Box<str>> {
     detail.get(name).and_then(Value::as_str).map(Box::from)
 }

@@ -39,6 +39,32 @@ pub struct Purged {
     pub days: u64,
 }
 
+/// What a user needs for it that does not own the tables, in SQL.
+pub const GRANTS: &str = "GRANT SELECT, INSERT ON consentry.purge TO …; GRANT USAGE ON SEQUENCE \
+    consentry.purge_id_seq TO …; GRANT EXECUTE ON FUNCTION consentry.drop_day(date) TO …";
+
+/// Held by the replica that purges. The numbers are ours alone.
+const LOCK: &str = "SELECT pg_try_advisory_lock(7166167, 3)";
+const UNLOCK: &str = "SELECT pg_advisory_unlock(7166167, 3)";
+
+/// As [`run`]. `None`: another replica is at it.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_alone(
+    client: &mut Client,
+    cutoffs: &[Cutoff],
+    in_force: &[String],
+) -> Result<Option<Purged>, CentralError> {
+    if !client.query_one(LOCK, &[])?.try_get::<_, bool>(0)? {
+        return Ok(None);
+    }
+    let purged = run(client, cutoffs, in_force);
+    // A connection that is lost has lost its lock.
+    let _ = client.batch_execute(UNLOCK);
+    purged.map(Some)
+}
+
 /// Empties what is due in all journals, and drops the days in which no access is left. Life records of a day go with it,
 /// but never one that placed one of the holds `in_force` (their ids). It may be repeated, and be interrupted.
 ///

@@ -99,7 +99,10 @@ impl Run {
     fn run(mut self) {
         let mut pause = PAUSES.0;
         loop {
-            let wait = match self.round() {
+            self.waits();
+            let done = self.round();
+            self.watch.lock().waiting = None;
+            let wait = match done {
                 Ok(()) => {
                     self.is_well();
                     pause = PAUSES.0;
@@ -126,6 +129,11 @@ impl Run {
         }
     }
 
+    /// An answer is awaited from now on: a server that is stopped would not fail.
+    fn waits(&self) {
+        self.watch.lock().waiting = Some((Instant::now(), (self.route.clock)()));
+    }
+
     /// Ships all that is there.
     fn round(&mut self) -> Result<(), CentralError> {
         let mut session = match self.session.take() {
@@ -143,6 +151,7 @@ impl Run {
         }
         while session.has_news(&source)? && !self.is_late() {
             let checkpoint = source.last_checkpoint()?;
+            self.waits();
             let sent = ship::batch(&mut session.client, &source, &mut session.days)?;
             session.mark = Some(sent.mark);
             session.checkpoint = checkpoint;

@@ -1,6 +1,10 @@
 //! How shipping does.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A central store that neither answers nor fails for so long is told as failing.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// What the thread that ships and those who watch it both see.
 #[derive(Clone, Default)]
@@ -19,12 +23,28 @@ pub struct CentralStatus {
     pub failing: Option<(u64, String)>,
     /// Journals that turned out to be another than the one that was shipped, since the start.
     pub forks: u64,
+    /// Why what is due is not removed from it.
+    pub purge_failing: Option<String>,
+    /// Since when an answer is awaited, also in milliseconds since 1970.
+    pub(super) waiting: Option<(Instant, u64)>,
 }
 
 impl Watch {
     /// How it does now.
     pub fn status(&self) -> CentralStatus {
-        self.lock().clone()
+        let mut status = self.lock().clone();
+        if let (None, Some((since, since_ms))) = (&status.failing, status.waiting)
+            && since.elapsed() >= SILENCE
+        {
+            let reason = format!("it neither answers nor fails, for more than {} s", SILENCE.as_secs());
+            status.failing = Some((since_ms, reason));
+        }
+        status
+    }
+
+    /// Tells what came of removing what is due from it.
+    pub(in crate::ledger) fn note_purge(&self, failing: Option<String>) {
+        self.lock().purge_failing = failing;
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, CentralStatus> {

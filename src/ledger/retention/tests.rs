@@ -286,7 +286,7 @@ fn at_17_without_the_key_nobody_can_tell_even_from_old_copies() {
     let destroy = |now: &str| -> Vec<_> {
         place.run(now, None).unwrap();
         let mut ring = place.ring(now);
-        destroy_due_keys(&place.guest(now), place.path(), &mut ring).unwrap()
+        destroy_due_keys(&place.guest(now), place.path(), &mut ring, &Default::default()).unwrap()
     };
     assert!(destroy("2027-02-28T15:59:59Z").is_empty() && check(&place).is_ok());
     let events = destroy(end);
@@ -325,7 +325,7 @@ fn the_word_of_destroyed_keys_outlives_the_records_that_say_so() {
     for now in ["2027-03-01T00:00:00Z", "2027-04-01T00:00:00Z"] {
         place.run(now, None).unwrap();
         destroyed.extend(
-            destroy_due_keys(&place.guest(now), place.path(), &mut ring).unwrap().into_iter().map(|e| e.key.kid),
+            destroy_due_keys(&place.guest(now), place.path(), &mut ring, &Default::default()).unwrap().into_iter().map(|e| e.key.kid),
         );
     }
     assert_eq!(destroyed.len(), 2);
@@ -347,7 +347,7 @@ fn a_key_that_a_held_record_needs_stays() {
         let id = place.place_hold(now, link);
         place.run(now, None).unwrap();
         let mut ring = place.ring(now);
-        let events = destroy_due_keys(&place.guest(now), place.path(), &mut ring).unwrap();
+        let events = destroy_due_keys(&place.guest(now), place.path(), &mut ring, &Default::default()).unwrap();
         let destroyed: Vec<_> = events.iter().map(|event| event.key.epoch.unwrap().to_string()).collect();
         let expected: &[&str] = match link {
             // August had the other link only.
@@ -370,12 +370,12 @@ fn a_running_ledger_removes_what_is_due() {
     let ledger = Ledger::start(&place.settings, place.sites.clone(), Arc::new(move || now)).unwrap();
     let status = loop {
         let status = ledger.recording.recorder.status().retention;
-        if status.last_success_ms.is_some() || status.failing_since_ms.is_some() {
+        if status.last_success_ms.is_some() || status.failing.is_some() {
             break status;
         }
         std::thread::sleep(std::time::Duration::from_millis(20));
     };
-    assert_eq!((status.last_success_ms, status.failing_since_ms, status.purged), (Some(now), None, 5));
+    assert_eq!((status.last_success_ms, status.failing, status.purged), (Some(now), None, 5));
     ledger.stop();
     assert!(!kid.exists());
     assert_eq!(verify(&place.settings.path, Some(&place.settings.checkpoints)).problems, []);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::replicas::Replicas;
 use crate::config::LedgerSettings;
 use crate::ledger::journal::{Clock, Guest, Journal};
 use crate::ledger::keys::{KeyRing, SiteKeys};
@@ -27,21 +28,22 @@ pub(super) struct Retain {
     pub journal: Journal,
     pub seed: Zeroizing<[u8; 32]>,
     pub clock: Clock,
+    pub replicas: Option<Replicas>,
 }
 
 impl Retain {
     /// Removes what is due, now and then, until the other end of `stopped` is gone.
-    pub fn until(&self, stopped: &Receiver<()>) {
+    pub fn until(&mut self, stopped: &Receiver<()>) {
         let mut next = 0;
         loop {
             let now = (self.clock)();
             if now >= next {
                 let done = self.remove(now, stopped);
                 next = now + if done.is_ok() { PURGE_EVERY_MS } else { RETRY_AFTER_MS };
-                self.journal.note_retention(now, done.as_ref().ok().copied());
-                if let Err(error) = done {
+                if let Err(error) = &done {
                     log::error!("what is due cannot be removed from the ledger: {error}");
                 }
+                self.journal.note_retention(now, done.map_err(|error| error.to_string()));
             }
             if stopped.recv_timeout(LOOK_EVERY) != Err(RecvTimeoutError::Timeout) {
                 return;
@@ -50,14 +52,15 @@ impl Retain {
     }
 
     /// How many records were purged.
-    fn remove(&self, now_ms: u64, stopped: &Receiver<()>) -> Result<u64, RetentionError> {
-        let (settings, sites) = (&self.settings, &self.sites);
+    fn remove(&mut self, now_ms: u64, stopped: &Receiver<()>) -> Result<u64, RetentionError> {
+        let (settings, sites, replicas) = (&self.settings, &self.sites, &mut self.replicas);
         let outside = Some(settings.checkpoints.clone());
         let guest = Guest { checkpoints: outside, signing_seed: self.seed.clone(), now_ms };
-        let mut until_stopped = |_| match stopped.try_recv() {
-            Err(TryRecvError::Empty) => ControlFlow::Continue(()),
-            _ => ControlFlow::Break(()),
-        };
+        let is_stopped = || stopped.try_recv() != Err(TryRecvError::Empty);
+        let mut until_stopped = |_| if is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        if let Some(replicas) = replicas {
+            replicas.adopt(&guest, &settings.path, &is_stopped)?;
+        }
         let purged = retention::run(&guest, &settings.path, sites, None, &mut until_stopped)?;
         if purged.records > 0 {
             log::info!("{} records of the ledger were due and are purged", purged.records);
@@ -72,8 +75,12 @@ impl Retain {
         }
         let mut ring = KeyRing::open(&settings.keys, sites)?;
         retention::refuse_restored(&ring, &settings.path)?;
-        for event in retention::destroy_due_keys(&guest, &settings.path, &mut ring)? {
+        let needed = replicas.as_ref().map(|replicas| replicas.needed().clone()).unwrap_or_default();
+        for event in retention::destroy_due_keys(&guest, &settings.path, &mut ring, &needed)? {
             log::info!("the key `{}` of the ledger was due and is destroyed", event.key.kid);
+        }
+        if let Some(replicas) = replicas {
+            replicas.purge(now_ms, &settings.path, sites, &is_stopped)?;
         }
         Ok(purged.records)
     }
