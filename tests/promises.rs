@@ -64,6 +64,10 @@ mod properties;
 mod questions;
 #[path = "promises/reload.rs"]
 mod reload;
+#[path = "promises/replica_retention.rs"]
+mod replica_retention;
+#[path = "promises/replicas.rs"]
+mod replicas;
 #[path = "promises/request_cookies.rs"]
 mod request_cookies;
 #[path = "promises/request_headers.rs"]

@@ -15,7 +15,7 @@ use crate::support::ledger::{Place, Proxy, TOKEN, open};
 use crate::support::postgres::{End, Postgres};
 
 /// Waits longer than for what happens within one process.
-fn in_the_end(what: &str, mut condition: impl FnMut() -> bool) {
+pub fn in_the_end(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(90);
     while !condition() {
         assert!(Instant::now() < deadline, "this did not come about in time: {what}");
@@ -23,7 +23,7 @@ fn in_the_end(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-fn central(proxy: &Proxy) -> serde_json::Value {
+pub fn central(proxy: &Proxy) -> serde_json::Value {
     get(proxy.admin, "/status", &[]).json()["ledger"]["central"].clone()
 }
 

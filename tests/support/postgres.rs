@@ -140,6 +140,7 @@ impl Postgres {
     }
 
     pub fn end(&mut self, how: End) {
+        self.thaw();
         let Some(mut process) = self.process.take() else { return };
         let signal = match how {
             End::Fast => "-INT",
@@ -148,6 +149,30 @@ impl Postgres {
         };
         assert!(Command::new("kill").args([signal, &process.id().to_string()]).status().unwrap().success());
         process.wait().unwrap();
+    }
+
+    /// Stops all of its processes where they are: connections stay, and nothing answers.
+    pub fn freeze(&self) {
+        self.signal_all("-STOP");
+    }
+
+    pub fn thaw(&self) {
+        self.signal_all("-CONT");
+    }
+
+    /// The server itself first, so that it makes no more of them.
+    fn signal_all(&self, signal: &str) {
+        let Some(process) = &self.process else { return };
+        let children = |parent: &str| {
+            let listed = Command::new("ps").args(["-o", "pid=", "--ppid", parent]).output().unwrap();
+            String::from_utf8(listed.stdout).unwrap()
+        };
+        let own = process.id().to_string();
+        assert!(Command::new("kill").args([signal, &own]).status().unwrap().success());
+        for child in children(&own).split_whitespace() {
+            // It may have ended.
+            _ = Command::new("kill").args([signal, child]).status();
+        }
     }
 
     /// What a proxy is configured with; the password is in [`Postgres::password_file`].
