@@ -6,8 +6,10 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::ledger::agent::AgentClass;
+use crate::ledger::chain::Writer;
 use crate::ledger::desk::{Check, Erase, Keep, Question, Scope, Source, Verb, parse_time};
 use crate::ledger::pseudonym::ClientAddress;
+use crate::ledger::record::from_hex;
 use crate::ledger::trail::{Dimension, Format};
 
 /// Records in one answer, at most. The next begins after the last of them.
@@ -27,6 +29,7 @@ pub(super) struct Asked {
     by: Option<String>,
     format: Option<String>,
     seq: Option<u64>,
+    writer: Option<String>,
     seqs: Option<Vec<u64>>,
     visitor: Option<String>,
     consent: Option<String>,
@@ -111,7 +114,10 @@ impl Asked {
             Verb::Stats => Question::Stats { scope, by: dimension(self.by.as_deref())? },
             Verb::Export => Question::Export { scope, format: format(self.format.as_deref())? },
             Verb::Verify => Question::Verify,
-            Verb::Prove => Question::Prove { seq: self.seq.ok_or("`seq` says which record")? },
+            Verb::Prove => Question::Prove {
+                seq: self.seq.ok_or("`seq` says which record")?,
+                writer: self.writer.as_deref().map(writer).transpose()?,
+            },
             Verb::Erase => Question::Keep(Keep::Erase(Erase {
                 site: self.site.ok_or("`site` says where")?,
                 seqs: self.seqs,
@@ -152,7 +158,7 @@ impl Asked {
             Verb::Stats => &["site", "token", "from", "to", "class", "by"],
             Verb::Export => &["site", "token", "from", "to", "class", "format", "after", "limit"],
             Verb::Verify | Verb::ListHolds | Verb::Plan => &[],
-            Verb::Prove => &["seq"],
+            Verb::Prove => &["seq", "writer"],
             Verb::Erase => &["site", "seqs", "token", "visitor", "consent", "reason"],
             Verb::PlaceHold => &["site", "token", "reason", "ticket"],
             Verb::ReleaseHold => &["id", "reason"],
@@ -168,6 +174,7 @@ impl Asked {
             ("by", self.by.is_some()),
             ("format", self.format.is_some()),
             ("seq", self.seq.is_some()),
+            ("writer", self.writer.is_some()),
             ("seqs", self.seqs.is_some()),
             ("visitor", self.visitor.is_some()),
             ("consent", self.consent.is_some()),
@@ -205,6 +212,10 @@ fn format(word: Option<&str>) -> Result<Format, String> {
     found.ok_or_else(|| "`format` is jsonl or csv".to_owned())
 }
 
+fn writer(text: &str) -> Result<Writer, String> {
+    from_hex(text).ok_or_else(|| "`writer` is no name of a journal, as `events` shows it".to_owned())
+}
+
 fn address(text: &str) -> Result<ClientAddress, String> {
     let address = text.trim().parse::<IpAddr>();
     address.map(ClientAddress::new).map_err(|_| "`ip` is no IP address".to_owned())
@@ -231,6 +242,7 @@ mod tests {
             ("by", r#""agent""#),
             ("format", r#""csv""#),
             ("seq", "7"),
+            ("writer", r#""00112233445566778899aabbccddeeff""#),
             ("seqs", "[7, 8]"),
             ("visitor", r#""v""#),
             ("consent", r#""c""#),
@@ -250,7 +262,7 @@ mod tests {
             (Verb::Stats, "site token from to class by"),
             (Verb::Export, "site token from to class format after limit"),
             (Verb::Verify, ""),
-            (Verb::Prove, "seq"),
+            (Verb::Prove, "seq writer"),
             (Verb::Erase, "site seqs token visitor consent reason"),
             (Verb::PlaceHold, "site token reason ticket"),
             (Verb::ListHolds, ""),
@@ -270,6 +282,24 @@ mod tests {
                 let with = [known.clone(), vec![name]].concat();
                 assert!(refused(verb, &body(&with)).is_some_and(|why| why.contains(name)), "{verb:?} {name}");
             }
+        }
+    }
+
+    #[test]
+    fn each_verb_is_asked_of_a_source_that_is_known() {
+        for (body, query, expected) in [
+            ("{}", "", Ok(None)),
+            (r#"{"source":"central"}"#, "source=central", Ok(Some(Source::Central))),
+            (r#"{"source":"journal"}"#, "source=journal", Ok(Some(Source::Journal))),
+            (r#"{"source":"m4rk3r"}"#, "source=m4rk3r", Err(())),
+        ] {
+            for asked in [Asked::from_body(body.as_bytes()), Asked::from_query(query)] {
+                let source = asked.ok().expect(body).source();
+                assert!(!source.as_ref().is_err_and(|why| why.contains("m4rk3r")));
+                assert_eq!(source.map_err(drop), expected);
+            }
+            let all_take_it = Verb::all().all(|verb| refused(verb, body).is_none_or(|why| !why.contains("source")));
+            assert!(all_take_it);
         }
     }
 

@@ -67,8 +67,7 @@ impl Problem {
             Problem::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Problem::Refused(refused) => match refused {
                 Refused::Role { .. } | Refused::Site => StatusCode::FORBIDDEN,
-                Refused::Incomplete(_)
-                | Refused::Trail(TrailError::Output(_) | TrailError::TooFine) => {
+                Refused::Incomplete(_) | Refused::Trail(TrailError::Output(_) | TrailError::TooFine) => {
                     StatusCode::BAD_REQUEST
                 }
                 Refused::TooMany => StatusCode::TOO_MANY_REQUESTS,
@@ -80,7 +79,7 @@ impl Problem {
                     StatusCode::INTERNAL_SERVER_ERROR
                 }
                 Refused::Retention(_) => StatusCode::BAD_REQUEST,
-                Refused::NoProof(NoProof::NotSigned | NoProof::TooLong) => StatusCode::CONFLICT,
+                Refused::NoProof(NoProof::NotSigned | NoProof::TooLong | NoProof::Elsewhere) => StatusCode::CONFLICT,
                 Refused::NotRecorded(_) | Refused::Central { .. } => StatusCode::SERVICE_UNAVAILABLE,
                 Refused::Keys(_) | Refused::Trail(_) | Refused::NoProof(_) => StatusCode::INTERNAL_SERVER_ERROR,
             },

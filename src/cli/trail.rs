@@ -16,9 +16,11 @@ use zeroize::Zeroizing;
 use super::BAD_CONFIGURATION;
 use crate::config::{self, Config, Loaded};
 use crate::ledger::agent::AgentClass;
+use crate::ledger::chain::Writer;
 use crate::ledger::desk::{
     Answered, Asker, Check, Desk, Erase, Keep, Question, Refused, Scope, Source, Verified, Via, parse_time,
 };
+use crate::ledger::record::from_hex;
 use crate::ledger::trail::{Dimension, Format, Role, TrailError};
 use crate::reload::unix_time_ms;
 
@@ -64,6 +66,9 @@ enum Verb {
         common: Common,
         /// The number of the record.
         seq: u64,
+        /// The journal that it must be of, as `events` shows it where there are several.
+        #[arg(long, value_name = "WRITER", value_parser = parse_writer)]
+        writer: Option<Writer>,
     },
     /// Erase what records tell about a person; the records stay, and the chain holds.
     Erase {
@@ -153,6 +158,10 @@ struct Scoped {
     class: Option<Classes>,
 }
 
+fn parse_writer(name: &str) -> Result<Writer, &'static str> {
+    from_hex(name).ok_or("a journal has a name of 32 hexadecimal digits")
+}
+
 type Classes = Arc<[AgentClass]>;
 
 fn parse_classes(list: &str) -> Result<Classes, String> {
@@ -221,15 +230,17 @@ impl Verb {
                 Question::Export { scope: scoped.scope(false)?, format: (*format).into() }
             }
             Verb::Verify(_) => Question::Verify,
-            Verb::Prove { seq, .. } => Question::Prove { seq: *seq },
-            Verb::Erase { site, seq, token_stdin, consent_stdin, visitor, reason, .. } => Question::Keep(Keep::Erase(Erase {
-                site: site.clone(),
-                seqs: seq.clone(),
-                token: if *token_stdin { Some(from_stdin("token")?) } else { None },
-                visitor: visitor.clone(),
-                consent: if *consent_stdin { Some(from_stdin("consent id")?) } else { None },
-                reason: reason.clone(),
-            })),
+            Verb::Prove { seq, writer, .. } => Question::Prove { seq: *seq, writer: *writer },
+            Verb::Erase { site, seq, token_stdin, consent_stdin, visitor, reason, .. } => {
+                Question::Keep(Keep::Erase(Erase {
+                    site: site.clone(),
+                    seqs: seq.clone(),
+                    token: if *token_stdin { Some(from_stdin("token")?) } else { None },
+                    visitor: visitor.clone(),
+                    consent: if *consent_stdin { Some(from_stdin("consent id")?) } else { None },
+                    reason: reason.clone(),
+                }))
+            }
             Verb::Hold(verb) => Question::Keep(verb.asked()?),
             Verb::Retention(verb) => Question::Keep(verb.asked()),
             Verb::Check { site, ip, from, to, reason, ticket, .. } => Question::Check(Check {

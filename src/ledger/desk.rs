@@ -24,6 +24,7 @@ use zeroize::Zeroizing;
 use self::audit::Audit;
 use super::agent::AgentClass;
 use super::central::CentralError;
+use super::chain::Writer;
 use super::journal::prove::{NoProof, prove};
 use super::journal::{Clock, JournalError};
 use super::keys::{KeyError, KeyRing, SiteKeys};
@@ -169,8 +170,8 @@ pub enum Question {
     Export { scope: Scope, format: Format },
     /// Whether all records are there, as they were written.
     Verify,
-    /// Evidence that record `seq` was written then, and not altered.
-    Prove { seq: u64 },
+    /// Evidence that record `seq` was written then, and not altered. `writer`: the journal that it must be of.
+    Prove { seq: u64, writer: Option<Writer> },
     /// Something to be done to records.
     Keep(Keep),
     /// Whether an address was here.
@@ -301,9 +302,9 @@ impl Desk {
         audit.write(asker, verb, filter.site.as_deref().unwrap_or_default(), detail(&question, &filter))?;
         match question {
             Question::Verify => self.verify(source, out),
-            Question::Prove { seq } => {
+            Question::Prove { seq, writer } => {
                 let site = |site: &str| asker.sites.as_ref().is_none_or(|sites| sites.iter().any(|own| **own == *site));
-                let proof = prove(&self.settings.path, seq, role == Role::Custodian, site)?;
+                let proof = prove(&self.settings.path, writer.as_ref(), seq, role == Role::Custodian, site)?;
                 line(out, &proof)?;
                 Ok(Answered::default())
             }
@@ -395,7 +396,7 @@ fn digest_of(ring: &KeyRing, site: &str, token: &[u8]) -> Result<[u8; 16], Refus
 fn detail(question: &Question, filter: &Filter) -> serde_json::Value {
     let (mut seq, mut by, mut format) = (None, None, None);
     match question {
-        Question::Prove { seq: number } => seq = Some(*number),
+        Question::Prove { seq: number, .. } => seq = Some(*number),
         Question::Stats { by: dimension, .. } => by = Some(dimension.as_str()),
         Question::Export { format: wanted, .. } => format = Some(wanted.as_str()),
         _ => {}

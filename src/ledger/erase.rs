@@ -78,7 +78,8 @@ impl Wanted {
         holds: &[Hold],
         mut found: impl Iterator<Item = &'a Found>,
     ) -> Result<(), RetentionError> {
-        let holding = |link| holds.iter().find(|hold| hold.site == self.site && (hold.link.is_none() || hold.link == link));
+        let holding =
+            |link| holds.iter().find(|hold| hold.site == self.site && (hold.link.is_none() || hold.link == link));
         match found.find_map(|record| Some((record.seq, holding(record.link)?))) {
             Some((seq, hold)) => Err(RetentionError::Held { seq, id: hold.id.clone() }),
             None => Ok(()),
@@ -110,7 +111,8 @@ pub fn erase(guest: &Guest, path: &Path, wanted: &Wanted, why: &str) -> Result<V
 fn find(path: &Path, wanted: &Wanted) -> Result<Vec<Found>, StorageKind> {
     let number = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
     let blob = |bytes: &[u8; 16]| Value::Blob(bytes.to_vec());
-    let list = |digests: &Vec<[u8; 16]>| json!(digests.iter().map(|digest| hex(digest)).collect::<Vec<_>>()).to_string();
+    let list =
+        |digests: &Vec<[u8; 16]>| json!(digests.iter().map(|digest| hex(digest)).collect::<Vec<_>>()).to_string();
     let mut sql = "SELECT seq, link, visitor FROM record WHERE salt IS NOT NULL AND site = ?".to_owned();
     let mut values = vec![Value::Text(wanted.site.to_string())];
     let conditions = [

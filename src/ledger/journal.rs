@@ -35,10 +35,10 @@ pub use self::append::Guest;
 pub use self::failure::{JournalError, NotRecorded, StorageKind};
 pub use self::life::{Hold, Life};
 pub(in crate::ledger) use self::purge::is_needed;
-pub(in crate::ledger) use self::schema::writer_of;
 pub use self::purge::{Count, Due, Progress, Purged, count, sites};
 #[cfg(test)]
 pub(super) use self::schema::SCHEMA;
+pub(in crate::ledger) use self::schema::writer_of;
 pub use self::writer::day;
 
 /// Tells the time, in milliseconds since 1970 (UTC).

@@ -116,7 +116,15 @@ fn each_replica_answers_for_all_or_for_itself() {
     // It is signed then.
     first.ask(&["hold", "place", "--site", "shop", "--reason", "r", "--ticket", "t"], "");
     assert_eq!(first.ask(&["prove", "2"], "").len(), 1, "of its own journal");
-    replicas.server.admin("trail").batch_execute("UPDATE consentry.record SET site = 'x' WHERE event = 'open'").unwrap();
+    let proven = writers(&events).into_iter().map(|writer| first.trail(&["prove", "2", "--writer", writer], ""));
+    let refusals: Vec<_> = proven.filter(|proof| !proof.status.success()).collect();
+    assert_eq!(refusals.len(), 1, "of the other's there is none");
+    assert!(String::from_utf8_lossy(&refusals[0].stderr).contains("in the journal of another replica: ask that one"));
+    replicas
+        .server
+        .admin("trail")
+        .batch_execute("UPDATE consentry.record SET site = 'x' WHERE event = 'open'")
+        .unwrap();
     let tampered = first.trail(&["verify"], "");
     let text = String::from_utf8_lossy(&tampered.stdout);
     assert!(!tampered.status.success() && text.contains("  record 2 was changed"), "{text}");
@@ -188,7 +196,11 @@ fn what_is_erased_by_one_replica_is_gone_from_all() {
     let open: i64 = replicas.server.admin("trail").query_one(open, &[]).unwrap().get(0);
     assert_eq!(open, 0);
     let events = second.ask(&["events", "--role", "custodian"], "");
-    assert_eq!(events.iter().filter(|event| event["visitor"].is_string()).count(), 2, "five are there, without content");
+    assert_eq!(
+        events.iter().filter(|event| event["visitor"].is_string()).count(),
+        2,
+        "five are there, without content"
+    );
     assert_eq!(events.len(), 5);
     replicas.stop();
 }

@@ -51,11 +51,7 @@ const UNLOCK: &str = "SELECT pg_advisory_unlock(7166167, 3)";
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_alone(
-    client: &mut Client,
-    cutoffs: &[Cutoff],
-    in_force: &[String],
-) -> Result<Option<Purged>, CentralError> {
+pub fn run_alone(client: &mut Client, cutoffs: &[Cutoff], in_force: &[String]) -> Result<Option<Purged>, CentralError> {
     if !client.query_one(LOCK, &[])?.try_get::<_, bool>(0)? {
         return Ok(None);
     }

@@ -62,18 +62,14 @@ impl Erase {
             Role::Custodian => from_hex(visitor).map(Visitor::OfMonth),
             _ => Some(Visitor::OnLink(visitor.as_str().into())),
         };
-        let visitor = visitor.as_ref().map(|visitor| known(visitor).ok_or(Refused::Incomplete(NO_VISITOR))).transpose()?;
+        let visitor =
+            visitor.as_ref().map(|visitor| known(visitor).ok_or(Refused::Incomplete(NO_VISITOR))).transpose()?;
         Ok(Wanted { site: site.as_str().into(), seqs: seqs.clone(), link, visitor, consents, ..Wanted::default() })
     }
 }
 
 /// Erases from this proxy's own journal, if it has one: its name, and the numbers of the records.
-fn erase_own(
-    guest: &Guest,
-    path: &Path,
-    wanted: &Wanted,
-    why: &str,
-) -> Result<(Option<Writer>, Vec<u64>), Refused> {
+fn erase_own(guest: &Guest, path: &Path, wanted: &Wanted, why: &str) -> Result<(Option<Writer>, Vec<u64>), Refused> {
     if !path.try_exists()? {
         return Ok((None, Vec::new()));
     }

@@ -122,7 +122,7 @@ fn question(verb: Verb) -> Question {
         Verb::Affected => Question::Affected(scope()),
         Verb::Export => Question::Export { scope: scope(), format: Format::Jsonl },
         Verb::Verify => Question::Verify,
-        Verb::Prove => Question::Prove { seq: 2 },
+        Verb::Prove => Question::Prove { seq: 2, writer: None },
         Verb::Erase => erase(Some(vec![2]), None, None),
         Verb::PlaceHold => {
             Question::Keep(Keep::PlaceHold { site: SITE.into(), token: None, reason: "r".into(), ticket: "t".into() })
@@ -284,8 +284,8 @@ fn a_token_for_one_site_hears_of_no_other() {
     let named = Scope { site: Some("other".into()), ..Scope::default() };
     assert!(matches!(place.ask(&asker(Role::Owner), Question::Links(named)), Err(Refused::Site)));
     assert!(matches!(place.ask(&asker(Role::Auditor), Question::Verify), Err(Refused::Site)));
-    assert!(place.ask(&asker(Role::Auditor), Question::Prove { seq: 2 }).is_ok());
-    let other = place.ask(&asker(Role::Auditor), Question::Prove { seq: 3 });
+    assert!(place.ask(&asker(Role::Auditor), Question::Prove { seq: 2, writer: None }).is_ok());
+    let other = place.ask(&asker(Role::Auditor), Question::Prove { seq: 3, writer: None });
     assert!(matches!(other, Err(Refused::NoProof(NoProof::NotThere))), "as if it were not there");
     let of_other = match check("203.0.113.7") {
         Question::Check(question) => Question::Check(Check { site: "other".into(), ..question }),

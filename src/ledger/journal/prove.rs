@@ -19,8 +19,10 @@ const MAX_CHAIN: usize = 10_000;
 /// Why there is no proof.
 #[derive(Debug, thiserror::Error)]
 pub enum NoProof {
-    #[error("there is no such record")]
+    #[error("there is no such record in the journal of this proxy")]
     NotThere,
+    #[error("the record is in the journal of another replica: ask that one")]
+    Elsewhere,
     #[error("no checkpoint is signed after it yet: ask again in some minutes")]
     NotSigned,
     #[error("too many records came before the next checkpoint: ask again when its day has ended")]
@@ -75,16 +77,25 @@ enum Way {
     Chain(Vec<String>),
 }
 
-/// The proof of record `seq` in the journal at `path`, if it is of a site that `is_of` names. `open`: with what the
+/// The proof of record `seq` in the journal at `path`, if that is the one called `of` and the record is of a site that `is_of` names. `open`: with what the
 /// record tells about its visitor.
 ///
 /// # Errors
 /// [`NoProof`].
-pub fn prove(path: &Path, seq: u64, open: bool, is_of: impl Fn(&str) -> bool) -> Result<Proof, NoProof> {
+pub fn prove(
+    path: &Path,
+    of: Option<&Writer>,
+    seq: u64,
+    open: bool,
+    is_of: impl Fn(&str) -> bool,
+) -> Result<Proof, NoProof> {
     let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     // One moment for all that is read, while the journal may be written.
     let connection = connection.transaction()?;
     let writer: Writer = connection.query_row("SELECT value FROM meta WHERE key = 'writer'", [], |row| row.get(0))?;
+    if of.is_some_and(|of| *of != writer) {
+        return Err(NoProof::Elsewhere);
+    }
     let record = record(&connection, seq)?.filter(|record| is_of(&record.site) && !record.core.is_empty());
     let record = record.ok_or(NoProof::NotThere)?;
     let (way, checkpoint) = match closing(&connection, writer, &record.day)? {

@@ -325,7 +325,10 @@ fn the_word_of_destroyed_keys_outlives_the_records_that_say_so() {
     for now in ["2027-03-01T00:00:00Z", "2027-04-01T00:00:00Z"] {
         place.run(now, None).unwrap();
         destroyed.extend(
-            destroy_due_keys(&place.guest(now), place.path(), &mut ring, &Default::default()).unwrap().into_iter().map(|e| e.key.kid),
+            destroy_due_keys(&place.guest(now), place.path(), &mut ring, &Default::default())
+                .unwrap()
+                .into_iter()
+                .map(|e| e.key.kid),
         );
     }
     assert_eq!(destroyed.len(), 2);

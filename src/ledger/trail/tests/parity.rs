@@ -23,6 +23,7 @@ fn both_stores_answer_alike() {
         assert_eq!(journal.heads().unwrap(), central.heads().unwrap());
         for role in [Role::Owner, Role::Auditor, Role::Custodian] {
             let mut shipped = all(&mut central, &filter, role);
+            assert_eq!(in_pages(&mut central, &filter, role), shipped, "{role:?}");
             let times: Vec<_> = shipped.iter().map(|access| access.at).collect();
             assert!(times.is_sorted());
             let writer = shipped.iter_mut().map(|access| access.writer.take());
@@ -48,4 +49,15 @@ fn both_stores_answer_alike() {
         Ok(())
     });
     outcome.unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// All accesses, a few at a time.
+fn in_pages(trail: &mut Trail, filter: &Filter, role: Role) -> Vec<Access> {
+    let (mut accesses, mut after) = (Vec::new(), None);
+    loop {
+        let page = all(trail, &Filter { limit: Some(3), after, ..filter.clone() }, role);
+        let Some(last) = page.last() else { return accesses };
+        after = Some(last.next());
+        accesses.extend(page);
+    }
 }
