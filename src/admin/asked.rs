@@ -294,7 +294,7 @@ mod tests {
             (r#"{"source":"m4rk3r"}"#, "source=m4rk3r", Err(())),
         ] {
             for asked in [Asked::from_body(body.as_bytes()), Asked::from_query(query)] {
-                let source = asked.ok().expect(body).source();
+                let source = asked.expect(body).source();
                 assert!(!source.as_ref().is_err_and(|why| why.contains("m4rk3r")));
                 assert_eq!(source.map_err(drop), expected);
             }

@@ -46,7 +46,7 @@ pub fn connect_soon(settings: &CentralSettings) -> Result<Client, CentralError> 
     let settings = settings.clone();
     let connecting = std::thread::Builder::new().name("connecting".to_owned());
     connecting
-        .spawn(move || sender.send(connect(&settings)))
+        .spawn(move || _ = sender.send(connect(&settings)))
         .map_err(|error| CentralError::Unreachable(error.to_string()))?;
     let silent = |_| CentralError::Unreachable(format!("no answer within {} s", (PATIENCE * 2).as_secs()));
     receiver.recv_timeout(PATIENCE * 2).map_err(silent)?

@@ -83,7 +83,7 @@ impl Replicas {
     ) -> Result<(), RetentionError> {
         let is_fresh = self.read_ms.is_some_and(|at_ms| at_ms == now_ms);
         let is_due = self.purged_ms.is_none_or(|at_ms| now_ms.saturating_sub(at_ms) >= DAY_MS);
-        if !self.purging.is_running() && !(is_fresh && is_due) {
+        if !(self.purging.is_running() || is_fresh && is_due) {
             return Ok(());
         }
         let holds = hold::list(path)?;
