@@ -28,6 +28,9 @@ use journal::JournalStatus;
 use pseudonym::{ClientAddress, ConsentDigest, LinkDigest, ObjectDigest, Pseudonym};
 use record::NewRecord;
 
+/// Told, by long work, how many records it has gone through.
+pub type Progress<'a> = &'a mut dyn FnMut(u64);
+
 /// Takes records.
 #[async_trait]
 pub trait Recorder: Send + Sync {

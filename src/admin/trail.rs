@@ -107,7 +107,7 @@ impl TrailPages {
             // Until it is answered, even if nobody waits for it any more.
             let _place = place;
             let mut out = Bounded(Vec::new());
-            desk.ask(&asker, source, question, &mut out).map(|answered| (answered, out.0))
+            desk.ask(&asker, source, question, &mut out, &mut |_| {}).map(|answered| (answered, out.0))
         });
         match asking.await {
             Ok(Ok((answered, body))) => Ok(respond(content_type, &answered, body)),

@@ -4,15 +4,18 @@
 mod address;
 mod export;
 mod keep;
+mod meter;
 
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 use clap::{Args, Subcommand, ValueEnum};
 use zeroize::Zeroizing;
 
+use self::meter::Meter;
 use super::BAD_CONFIGURATION;
 use crate::config::{self, Config, Loaded};
 use crate::ledger::agent::AgentClass;
@@ -271,17 +274,20 @@ fn answer(verb: &Verb, common: &Common, config: &Config) -> Result<ExitCode, Str
     let who = format!("uid {}", rustix::process::getuid().as_raw());
     let source = common.source.map(Source::from);
     let asker = Asker { role, who, via: Via::CommandLine, sites: None };
+    let mut meter = Meter::new(io::stderr(), io::stderr().is_terminal());
+    let mut progress = |records| meter.tell(records, Instant::now());
     if let Verb::Export { out: Some(directory), format, .. } = verb {
-        export::into(directory, (*format).into(), |out| desk.ask(&asker, source, question, out))?;
+        export::into(directory, (*format).into(), |out| desk.ask(&asker, source, question, out, &mut progress))?;
         return Ok(ExitCode::SUCCESS);
     }
     if let Verb::Verify(_) = verb {
-        let Answered { verified, .. } =
-            desk.ask(&asker, source, question, &mut io::sink()).map_err(|refused| refused.to_string())?;
+        let Answered { verified, .. } = desk
+            .ask(&asker, source, question, &mut io::sink(), &mut progress)
+            .map_err(|refused| refused.to_string())?;
         return Ok(print(&verified));
     }
     let mut out = BufWriter::new(io::stdout().lock());
-    let answered = desk.ask(&asker, source, question, &mut out).and_then(|_| Ok(out.flush()?));
+    let answered = desk.ask(&asker, source, question, &mut out, &mut progress).and_then(|_| Ok(out.flush()?));
     match answered {
         // Whoever reads may have seen enough.
         Err(Refused::Trail(TrailError::Output(error))) if error.kind() == io::ErrorKind::BrokenPipe => {}

@@ -22,6 +22,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use self::audit::Audit;
+use super::Progress;
 use super::agent::AgentClass;
 use super::central::CentralError;
 use super::chain::Writer;
@@ -267,6 +268,7 @@ pub struct Desk {
 
 impl Desk {
     /// Writes the answer to `out`: JSON lines, but one JSON object for what has one answer only, and CSV where asked.
+    /// Long work tells its `progress`.
     ///
     /// # Errors
     /// The role may not ask this, the question is not complete, it cannot be recorded, or there is no answer. Only in
@@ -277,6 +279,7 @@ impl Desk {
         source: Option<Source>,
         mut question: Question,
         out: &mut dyn Write,
+        progress: Progress<'_>,
     ) -> Result<Answered, Refused> {
         let (verb, role) = (question.verb(), asker.role);
         if role < verb.least_role() {
@@ -291,7 +294,7 @@ impl Desk {
             return check::check(self, &audit, asker, &ring, question, out);
         }
         if let Question::Keep(asked) = &question {
-            return keep::keep(self, &audit, asker, &ring, asked, out).map(|()| Answered::default());
+            return keep::keep(self, &audit, asker, &ring, asked, out, progress).map(|()| Answered::default());
         }
         let filter = match question.scope() {
             Some(scope) => filter(asker, verb, scope, &ring)?,
@@ -301,14 +304,14 @@ impl Desk {
         };
         audit.write(asker, verb, filter.site.as_deref().unwrap_or_default(), detail(&question, &filter))?;
         match question {
-            Question::Verify => self.verify(source, out),
+            Question::Verify => self.verify(source, out, progress),
             Question::Prove { seq, writer } => {
                 let site = |site: &str| asker.sites.as_ref().is_none_or(|sites| sites.iter().any(|own| **own == *site));
                 let proof = prove(&self.settings.path, writer.as_ref(), seq, role == Role::Custodian, site)?;
                 line(out, &proof)?;
                 Ok(Answered::default())
             }
-            asked => self.read_trail(self.trail(source)?, role, &asked, &filter, &ring, out),
+            asked => self.read_trail(self.trail(source)?, role, &asked, &filter, &ring, (out, progress)),
         }
     }
 
@@ -319,13 +322,15 @@ impl Desk {
         question: &Question,
         filter: &Filter,
         ring: &KeyRing,
-        out: &mut dyn Write,
+        (out, progress): (&mut dyn Write, Progress<'_>),
     ) -> Result<Answered, Refused> {
         let mut answered = Answered::default();
         match question {
             Question::Events(_) => {
-                let mut last = 0;
+                let (mut last, mut told) = (0, 0);
                 let count = trail.accesses(filter, role, |access| {
+                    told += 1;
+                    progress(told);
                     last = access.next();
                     line(out, &access)
                 })?;
@@ -337,7 +342,7 @@ impl Desk {
                 groups(&mut trail, filter, *by, k)?.iter().try_for_each(|group| line(out, group))?;
             }
             Question::Export { format, .. } => {
-                let manifest = export(&mut trail, filter, role, *format, out)?;
+                let manifest = export(&mut trail, filter, role, *format, out, progress)?;
                 answered.next = filter.limit.filter(|limit| manifest.records >= *limit).and(manifest.next);
                 answered.manifest = Some(manifest);
             }

@@ -35,7 +35,7 @@ pub use self::append::Guest;
 pub use self::failure::{JournalError, NotRecorded, StorageKind};
 pub use self::life::{Hold, Life};
 pub(in crate::ledger) use self::purge::is_needed;
-pub use self::purge::{Count, Due, Progress, Purged, count, sites};
+pub use self::purge::{Count, Due, Interruptible, Purged, count, sites};
 #[cfg(test)]
 pub(super) use self::schema::SCHEMA;
 pub(in crate::ledger) use self::schema::writer_of;

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::central::CentralError;
 use super::central::retention::Cutoff;
-use super::journal::{self, Due, Guest, Hold, JournalError, Life, Progress, Purged, StorageKind};
+use super::journal::{self, Due, Guest, Hold, Interruptible, JournalError, Life, Purged, StorageKind};
 use super::keys::{KeyError, KeyEvent, KeyPurpose, KeyRing, SiteKeys};
 use super::record::{EventKind, NewRecord};
 
@@ -94,7 +94,7 @@ pub fn run(
     path: &Path,
     sites: &[SiteKeys],
     before: Option<u64>,
-    progress: Progress<'_>,
+    progress: Interruptible<'_>,
 ) -> Result<Purged, RetentionError> {
     let due = sites.iter().map(|site| due(site, guest.now_ms, before));
     let due = due.collect::<Result<Vec<_>, _>>()?;

@@ -53,7 +53,7 @@ fn nothing_is_lost_or_twice(place: &Place, server: &Postgres) {
     assert_eq!(arrived(server), recorded);
     let own = verify_journal(&journal(place), Some(&place.directory.path().join("outside/checkpoints")));
     assert_eq!(own.problems, []);
-    let reports = verify(&mut connect(&settings(server)).unwrap()).unwrap();
+    let reports = verify(&mut connect(&settings(server)).unwrap(), &mut |_| {}).unwrap();
     let [found] = &reports[..] else { panic!("one journal: {reports:?}") };
     assert_eq!((found.report.problems.as_slice(), found.conflicts), ([].as_slice(), 0));
     assert_eq!((found.report.records, found.report.checkpoints), (own.records, own.checkpoints));
@@ -166,6 +166,6 @@ fn a_copied_journal_is_named_and_the_first_stays() {
     assert!(get(proxy.admin, "/metrics", &[]).text().contains("consentry_ledger_shipping_forks 1"));
     assert_eq!(proxy.stop(), 0);
     assert_eq!(arrived(&server), first);
-    let reports = verify(&mut connect(&settings(&server)).unwrap()).unwrap();
+    let reports = verify(&mut connect(&settings(&server)).unwrap(), &mut |_| {}).unwrap();
     assert!(reports[0].conflicts > 0 && reports[0].report.problems.is_empty(), "{reports:?}");
 }

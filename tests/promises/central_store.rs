@@ -83,7 +83,7 @@ impl House {
     }
 
     fn verify(&self) -> WriterReport {
-        verify(&mut connect(&self.settings()).unwrap()).unwrap().remove(0)
+        verify(&mut connect(&self.settings()).unwrap(), &mut |_| {}).unwrap().remove(0)
     }
 
     fn sql(&self, sql: &str) {

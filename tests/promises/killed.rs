@@ -158,7 +158,7 @@ fn ship_the_rest(rounds: &Rounds, server: &Postgres) -> Client {
     eventually("all of it is shipped", || lag() == Some(0));
     assert_eq!(proxy.stop(), 0);
     let mut store = server.admin(DATABASE);
-    for writer in central::verify(&mut store).unwrap() {
+    for writer in central::verify(&mut store, &mut |_| {}).unwrap() {
         assert!(writer.report.problems.is_empty() && writer.conflicts == 0, "{:?}", writer.report.problems);
     }
     store
@@ -179,7 +179,7 @@ fn what_was_served_is_in_postgresql_once_whoever_is_stopped_or_killed() {
             server.resume();
         });
         rounds.judge(&opens(&rounds.journal()));
-        if rounds.done % 10 == 0 {
+        if rounds.done.is_multiple_of(10) {
             ship_the_rest(&rounds, &server);
         }
     }

@@ -133,7 +133,7 @@ fn what_is_due_of_a_replica_that_is_no_more_goes_unless_it_is_held() {
     assert!(shipping(&ledger).purge_failing.is_none());
     ship(&ledger);
     ledger.stop();
-    let reports = verify(&mut connect(alive.settings.central.as_ref().unwrap()).unwrap()).unwrap();
+    let reports = verify(&mut connect(alive.settings.central.as_ref().unwrap()).unwrap(), &mut |_| {}).unwrap();
     let problems: Vec<_> = reports.iter().flat_map(|found| &found.report.problems).collect();
     assert!(reports.len() == 2 && problems.is_empty(), "{problems:?}");
 }

@@ -6,6 +6,7 @@ use postgres::{Client, IsolationLevel, Row, Transaction};
 
 use super::error::CentralError;
 use super::ship;
+use crate::ledger::Progress;
 use crate::ledger::chain::{self, Hash, Writer};
 use crate::ledger::journal::Life;
 use crate::ledger::journal::checkpoint::Checkpoint;
@@ -30,7 +31,7 @@ pub struct WriterReport {
 ///
 /// # Errors
 /// The central store fails.
-pub fn verify(client: &mut Client) -> Result<Vec<WriterReport>, CentralError> {
+pub fn verify(client: &mut Client, progress: Progress<'_>) -> Result<Vec<WriterReport>, CentralError> {
     let transaction = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
     let mut transaction = transaction.start()?;
     // A journal of millions of records takes its time.
@@ -41,10 +42,21 @@ pub fn verify(client: &mut Client) -> Result<Vec<WriterReport>, CentralError> {
          FROM consentry.writer ORDER BY writer",
         &[],
     )?;
-    writers.iter().map(|row| verify_writer(&mut transaction, row)).collect()
+    let mut reports = Vec::new();
+    let mut before = 0;
+    for row in &writers {
+        let found = verify_writer(&mut transaction, row, &mut |records| progress(before + records))?;
+        before += found.report.records;
+        reports.push(found);
+    }
+    Ok(reports)
 }
 
-fn verify_writer(transaction: &mut Transaction, row: &Row) -> Result<WriterReport, CentralError> {
+fn verify_writer(
+    transaction: &mut Transaction,
+    row: &Row,
+    progress: Progress<'_>,
+) -> Result<WriterReport, CentralError> {
     let writer: Writer = bytes(row, 0)?.ok_or(CentralError::Strange("a writer has no name"))?;
     let mut report = Report::default();
     let mut life = life(transaction, &writer)?;
@@ -75,6 +87,7 @@ fn verify_writer(transaction: &mut Transaction, row: &Row) -> Result<WriterRepor
                 chain.next(&record, &mut report);
             }
             hashes.note(&record);
+            progress(report.records);
         }
     }
     judge_end(transaction, &chain, cut.map_or(0, |(cut, _)| cut), &mut report)?;

@@ -9,12 +9,12 @@ use zeroize::Zeroizing;
 use super::audit::Audit;
 use super::erase::{Erase, erase_all};
 use super::{Asker, Desk, Refused, Source, Verb, digest_of, line};
-use crate::ledger::central;
 use crate::ledger::hold::{self, Request};
 use crate::ledger::journal::{Guest, Hold};
 use crate::ledger::keys::{KeyRing, SiteKeys};
 use crate::ledger::record::hex;
 use crate::ledger::retention::{self, RetentionError};
+use crate::ledger::{Progress, central};
 
 /// What is to be done. It may hold a token, so it cannot be shown.
 pub enum Keep {
@@ -60,6 +60,7 @@ pub(super) fn keep(
     ring: &KeyRing,
     asked: &Keep,
     out: &mut dyn Write,
+    progress: Progress<'_>,
 ) -> Result<(), Refused> {
     let (path, guest) = (&desk.settings.path, desk.guest(ring)?);
     let of_all = || if audit.source() == Source::Central { desk.adopt_holds(&guest) } else { Ok(()) };
@@ -104,7 +105,11 @@ pub(super) fn keep(
         Keep::Run { before } => {
             audit.write(asker, verb, "", json!({ "before": before }))?;
             of_all()?;
-            let purged = retention::run(&guest, path, &sites(), *before, &mut |_| ControlFlow::Continue(()))?;
+            let mut on = |purged| {
+                progress(purged);
+                ControlFlow::Continue(())
+            };
+            let purged = retention::run(&guest, path, &sites(), *before, &mut on)?;
             line(out, &json!({ "purged": purged.records, "cut": purged.cut }))?;
         }
     }

@@ -73,7 +73,7 @@ impl Place {
 
     fn ask(&self, asker: &Asker, question: Question) -> Result<Vec<serde_json::Value>, Refused> {
         let mut out = Vec::new();
-        self.desk.ask(asker, None, question, &mut out)?;
+        self.desk.ask(asker, None, question, &mut out, &mut |_| {})?;
         Ok(out.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(|l| serde_json::from_slice(l).unwrap()).collect())
     }
 
@@ -399,4 +399,26 @@ fn what_is_due_is_planned_and_purged_for_those_sites_that_a_token_is_for() {
     assert_eq!(due, [json!(0), json!(1)]);
     let before = Some(NOON + 500 * DAY);
     assert!(place.ask(&all, Question::Keep(Keep::Run { before })).is_err(), "nothing that is to come");
+}
+
+#[test]
+fn long_work_tells_how_far_it_has_come() {
+    let place = Place::new();
+    (1..=3).for_each(|host| place.open(SITE, "t", &format!("203.0.113.{host}"), NOON - 1000));
+    place.now.store(NOON + 400 * DAY, Ordering::Relaxed);
+    for (verb, counts) in [
+        (Verb::Export, vec![1, 2, 3]),
+        (Verb::Events, vec![1, 2, 3]),
+        // The journal with its first record, and that of the questions, which has three.
+        (Verb::Verify, vec![1, 2, 3, 4, 1, 2, 3, 4]),
+        // Emptied, and cut off.
+        (Verb::Run, vec![3, 3]),
+        (Verb::Links, vec![]),
+    ] {
+        let mut told = Vec::new();
+        let asker = as_role(Role::Custodian);
+        let mut progress = |records| told.push(records);
+        place.desk.ask(&asker, None, question(verb), &mut std::io::sink(), &mut progress).unwrap();
+        assert_eq!(told, counts, "{}", verb.as_str());
+    }
 }

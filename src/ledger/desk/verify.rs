@@ -5,9 +5,9 @@ use std::io::Write;
 use serde_json::{Value, json};
 
 use super::{Answered, Desk, Refused, Source, line, of_questions};
-use crate::ledger::central;
-use crate::ledger::journal::verify::{Report, verify};
+use crate::ledger::journal::verify::{Report, verify_telling};
 use crate::ledger::record::hex;
+use crate::ledger::{Progress, central};
 
 /// What was found of one chain.
 #[derive(Debug)]
@@ -39,14 +39,19 @@ impl Verified {
 }
 
 impl Desk {
-    pub(super) fn verify(&self, source: Source, out: &mut dyn Write) -> Result<Answered, Refused> {
+    pub(super) fn verify(
+        &self,
+        source: Source,
+        out: &mut dyn Write,
+        progress: Progress<'_>,
+    ) -> Result<Answered, Refused> {
         let (path, outside) = (&self.settings.path, &self.settings.checkpoints);
         let mut chains = vec![
-            Verified::new("journal", verify(path, Some(outside))),
-            Verified::new("questions", verify(&of_questions(path), Some(&of_questions(outside)))),
+            Verified::new("journal", verify_telling(path, Some(outside), progress)),
+            Verified::new("questions", verify_telling(&of_questions(path), Some(&of_questions(outside)), progress)),
         ];
         if source == Source::Central {
-            let reports = central::verify(&mut self.client()?).map_err(|error| self.unanswered(error))?;
+            let reports = central::verify(&mut self.client()?, progress).map_err(|error| self.unanswered(error))?;
             for found in reports {
                 let mut chain = Verified::new(format!("central store, journal {}", hex(&found.writer)), found.report);
                 if found.conflicts > 0 {

@@ -56,7 +56,7 @@ pub struct Count {
 }
 
 /// Told after each transaction how many records were emptied so far. It may end the work.
-pub type Progress<'a> = &'a mut dyn FnMut(u64) -> ControlFlow<()>;
+pub type Interruptible<'a> = &'a mut dyn FnMut(u64) -> ControlFlow<()>;
 
 impl Guest {
     /// Empties all that is `due` and not held, cuts off what is only place-holders, and takes all of it out of the
@@ -64,7 +64,7 @@ impl Guest {
     ///
     /// # Errors
     /// As of [`Guest::add`]. What was done until then stays, and another call does the rest.
-    pub fn purge(&self, path: &Path, due: &[Due], progress: Progress<'_>) -> Result<Purged, JournalError> {
+    pub fn purge(&self, path: &Path, due: &[Due], progress: Interruptible<'_>) -> Result<Purged, JournalError> {
         let mut visit = self.visit(path)?;
         let mut purged = Purged::default();
         for due in due {

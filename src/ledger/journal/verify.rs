@@ -13,6 +13,7 @@ use super::failure::StorageKind;
 use super::life::Life;
 use super::schema;
 use super::stored::{COLUMNS, Stored};
+use crate::ledger::Progress;
 use crate::ledger::chain::{self, Hash, Writer};
 use crate::ledger::record::{EventKind, from_hex, hex};
 use purged::Husks;
@@ -78,14 +79,24 @@ pub struct Report {
 /// Reads all of the journal at `path`, and the copy of its checkpoints `outside`. Without that copy, an end that was cut
 /// off with care does not show.
 pub fn verify(path: &Path, outside: Option<&Path>) -> Report {
+    verify_telling(path, outside, &mut |_| {})
+}
+
+/// [`verify`], which tells of each record how many were read.
+pub fn verify_telling(path: &Path, outside: Option<&Path>, progress: Progress<'_>) -> Report {
     let mut report = Report::default();
-    if let Err(kind) = read_all(path, outside, &mut report) {
+    if let Err(kind) = read_all(path, outside, &mut report, progress) {
         report.problems.push(Problem::Unreadable(kind));
     }
     report
 }
 
-fn read_all(path: &Path, outside: Option<&Path>, report: &mut Report) -> Result<(), StorageKind> {
+fn read_all(
+    path: &Path,
+    outside: Option<&Path>,
+    report: &mut Report,
+    progress: Progress<'_>,
+) -> Result<(), StorageKind> {
     let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     // One moment for all that is read, while the journal may be written.
     let connection = connection.transaction()?;
@@ -113,6 +124,7 @@ fn read_all(path: &Path, outside: Option<&Path>, report: &mut Report) -> Result<
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         chain.next(&Stored::from_row(row)?, report);
+        progress(report.records);
     }
     report.problems.extend(chain.judge_purges(&life, &trusted));
     judge_end(&connection, report, &inside, &outside)?;

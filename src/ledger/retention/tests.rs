@@ -116,7 +116,15 @@ impl Place {
         }
         let filter = Filter { site: Some(site.into()), ..Filter::default() };
         let mut exported = Vec::new();
-        export(&mut Trail::open(self.path()).unwrap(), &filter, Role::Custodian, Format::Csv, &mut exported).unwrap();
+        export(
+            &mut Trail::open(self.path()).unwrap(),
+            &filter,
+            Role::Custodian,
+            Format::Csv,
+            &mut exported,
+            &mut |_| {},
+        )
+        .unwrap();
         let text = super::super::record::hex(&pseudonym);
         let indexed: u64 = rusqlite::Connection::open(self.path())
             .unwrap()

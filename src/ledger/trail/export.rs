@@ -6,6 +6,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{Access, ChainHead, Filter, Role, Trail, TrailError, accesses};
+use crate::ledger::Progress;
 use crate::ledger::record::hex;
 
 /// How records are written.
@@ -64,6 +65,7 @@ pub fn export(
     role: Role,
     format: Format,
     out: &mut dyn Write,
+    progress: Progress<'_>,
 ) -> Result<Manifest, TrailError> {
     let now_ms = trail.now_ms;
     let mut out = Hashing { out, hash: Sha256::new() };
@@ -71,8 +73,10 @@ pub fn export(
         out.write_all(COLUMNS.as_bytes())?;
         out.write_all(b"\r\n")?;
     }
-    let (mut last, mut next) = (None, None);
+    let (mut last, mut next, mut told) = (None, None, 0);
     let mut each = |access: Access| {
+        told += 1;
+        progress(told);
         last = access.writer.is_none().then_some(access.seq);
         next = Some(access.next());
         match format {

@@ -93,7 +93,7 @@ fn exports_say_what_they_hold() {
     let mut trail = small();
     let mut write = |format, role| {
         let mut out = Vec::new();
-        let manifest = export(&mut trail, &Filter::default(), role, format, &mut out).unwrap();
+        let manifest = export(&mut trail, &Filter::default(), role, format, &mut out, &mut |_| {}).unwrap();
         (String::from_utf8(out).unwrap(), manifest)
     };
     let (csv, manifest) = write(Format::Csv, Role::Custodian);
