@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::central::{central, in_the_end};
 use crate::support::get;
 use crate::support::ledger::{Place, Proxy, TOKEN, open};
-use crate::support::postgres::{End, Postgres};
+use crate::support::postgres::{End, PASSWORD, Postgres};
 
 /// Two replicas with the same keys.
 struct Replicas {
@@ -253,4 +253,33 @@ fn a_central_store_that_hangs_is_told_and_shipping_goes_on_after_it() {
     in_the_end("all arrives", || central(&proxy)["lag_records"] == 0 && central(&proxy)["failing"].is_null());
     assert_eq!(proxy.stop(), 0);
     assert!(place.trail(&["verify"], "").status.success());
+}
+
+/// The rights that docs/ledger.md says are enough, for a user who owns nothing.
+#[test]
+fn the_documented_rights_are_enough_to_ship_erase_and_purge() {
+    let server = Postgres::start();
+    let place = Place::with(&server.section());
+    let owner = place.start();
+    in_the_end("the tables are made", || central(&owner)["shipped"].as_u64() > Some(0));
+    assert_eq!(owner.stop(), 0);
+    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/ledger.md")).unwrap();
+    let grants = docs.split_once("```sql\n").unwrap().1.split_once("```").unwrap().0;
+    assert!(grants.contains("TO carrier;"));
+    let role = format!("CREATE ROLE carrier LOGIN PASSWORD '{PASSWORD}'; {grants}");
+    server.admin("trail").batch_execute(&role).unwrap();
+    let config = std::fs::read_to_string(place.config()).unwrap();
+    std::fs::write(place.config(), config.replace("user=edge", "user=carrier")).unwrap();
+    let proxy = place.start();
+    for host in 1..=3 {
+        assert_eq!(open(&proxy, &format!("/s/{TOKEN}"), &format!("203.0.113.{host}"), &[]), 200);
+    }
+    in_the_end("all arrives", || central(&proxy)["lag_records"] == 0 && central(&proxy)["shipped"].as_u64() > Some(4));
+    let erased = place.ask(&["erase", "--site", "shop", "--token-stdin", "--reason", "asked for"], TOKEN);
+    assert_eq!(erased[0]["erased"].as_array().map(Vec::len), Some(3), "{erased:?}");
+    assert!(place.trail(&["verify"], "").status.success());
+    assert!(place.trail(&["retention", "plan"], "").status.success());
+    let status = central(&proxy);
+    assert!(status["failing"].is_null() && status["purge_failing"].is_null(), "{status:#}");
+    assert_eq!(proxy.stop(), 0);
 }
