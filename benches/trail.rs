@@ -23,15 +23,14 @@ fn journal() -> Option<PathBuf> {
     let first = NewRecord::of_life(EventKind::Audit, "shop", START_MS, serde_json::json!({}));
     guest.add(&path, &[&first], &[]).ok()?;
     let mut database = rusqlite::Connection::open(&path).ok()?;
-    let indexes: Vec<String> = database
-        .prepare("SELECT sql FROM sqlite_master WHERE type = 'index' AND sql NOT NULL")
-        .and_then(|mut all| all.query_map([], |row| row.get(0))?.collect())
+    let indexes: Vec<(String, String)> = database
+        .prepare("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql NOT NULL")
+        .and_then(|mut all| all.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
         .ok()?;
-    database
-        .execute_batch(
-            "PRAGMA synchronous = OFF; DROP INDEX record_link; DROP INDEX record_visit; DROP INDEX record_day",
-        )
-        .ok()?;
+    database.execute_batch("PRAGMA synchronous = OFF").ok()?;
+    for (name, _) in &indexes {
+        database.execute_batch(&format!("DROP INDEX {name}")).ok()?;
+    }
     let transaction = database.transaction().ok()?;
     {
         let mut insert = transaction
@@ -50,7 +49,7 @@ fn journal() -> Option<PathBuf> {
         }
     }
     transaction.commit().ok()?;
-    for index in indexes {
+    for (_, index) in indexes {
         database.execute_batch(&index).ok()?;
     }
     database.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").ok()?;
