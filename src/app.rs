@@ -19,8 +19,8 @@ use crate::config::{Config, Diagnostic, Limits, Server};
 use crate::ledger::desk::Desk;
 use crate::ledger::recording::Recording;
 use crate::metrics::Metrics;
-use crate::net::{BindError, Bound, Connections, UpstreamError, Workers, bind, serve_http};
-use crate::proxy::Gateway;
+use crate::net::{BindError, Bound, Connections, Listener, UpstreamError, Workers, bind, serve_http};
+use crate::proxy::{Gateway, Ports};
 use crate::readiness::Readiness;
 use crate::reload::{Store, unix_time_ms, watch as watch_files};
 use crate::telemetry::AccessLog;
@@ -51,6 +51,7 @@ pub enum StartError {
 pub struct App {
     /// The sockets' addresses, with the ports that were taken.
     pub traffic: Vec<SocketAddr>,
+    pub traffic_tls: Vec<SocketAddr>,
     pub admin: SocketAddr,
     pub store: Arc<Store>,
     pub metrics: Arc<Metrics>,
@@ -73,7 +74,8 @@ impl App {
         recording: Option<Arc<Recording>>,
     ) -> Result<App, StartError> {
         let (server, limits) = (config.server.clone(), config.limits.clone());
-        let bound = config.listen.traffic.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?;
+        let bound = bind_all(&config.listen.traffic)?;
+        let bound_tls = bind_all(&config.listen.traffic_tls)?;
         let admin = bind(config.listen.admin)?;
         let desk = config.ledger.clone().map(|settings| Desk {
             settings,
@@ -84,17 +86,27 @@ impl App {
         let store = Arc::new(Store::new(path, config, diagnostics, metrics.clone())?);
         let access_log = AccessLog::start(log, metrics.access_log_dropped.clone())?;
         let connections = Arc::<Connections>::default();
+        let traffic: Vec<_> = bound.iter().map(|bound| bound.address).collect();
+        let traffic_tls: Vec<_> = bound_tls.iter().map(|bound| bound.address).collect();
+        let ports = Ports {
+            plain: traffic.iter().map(SocketAddr::port).collect(),
+            tls: traffic_tls.first().map(SocketAddr::port),
+        };
         let gateway = || Gateway {
             store: store.clone(),
             metrics: metrics.clone(),
             limits: limits.clone(),
             server: server.clone(),
+            ports: ports.clone(),
             access_log: access_log.0.clone(),
             recording: recording.clone(),
         };
-        let workers = start_workers(&bound, &server, &limits, &metrics, &connections, gateway)?;
+        let plain = bound.into_iter().map(|bound| Listener { socket: bound.listener, tls: None });
+        let tls = bound_tls.into_iter().map(|bound| Listener { socket: bound.listener, tls: store.tls() });
+        let listeners: Vec<_> = plain.chain(tls).collect();
+        let workers = start_workers(&listeners, &server, &limits, &metrics, &connections, gateway)?;
         let readiness = Readiness::default();
-        let (traffic, admin_address) = (bound.iter().map(|bound| bound.address).collect::<Vec<_>>(), admin.address);
+        let admin_address = admin.address;
         let pages = Admin {
             store: store.clone(),
             recording: recording.clone(),
@@ -102,13 +114,15 @@ impl App {
             readiness: readiness.clone(),
             connections,
             traffic: traffic.clone(),
+            traffic_tls: traffic_tls.clone(),
             admin: admin_address,
             started: Instant::now(),
             trail: TrailPages::new(desk, metrics.clone()),
         };
         let (stop_control, stopped) = watch::channel(false);
         let control = start_control(admin, pages, stopped)?;
-        let ports: Vec<_> = traffic.iter().map(ToString::to_string).collect();
+        let secured = traffic_tls.iter().map(|address| format!("{address} (TLS)"));
+        let ports: Vec<_> = traffic.iter().map(ToString::to_string).chain(secured).collect();
         log::info!(
             "consentry {} listens: traffic on {}, admin on {admin_address}",
             env!("CARGO_PKG_VERSION"),
@@ -116,6 +130,7 @@ impl App {
         );
         Ok(App {
             traffic,
+            traffic_tls,
             admin: admin_address,
             store,
             metrics,
@@ -159,15 +174,18 @@ impl App {
     }
 }
 
+fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<Bound>, BindError> {
+    addresses.iter().map(|address| bind(*address)).collect()
+}
+
 fn start_workers(
-    bound: &[Bound],
+    listeners: &[Listener],
     server: &Server,
     limits: &Limits,
     metrics: &Arc<Metrics>,
     connections: &Arc<Connections>,
     gateway: impl Fn() -> Gateway,
 ) -> Result<Workers, StartError> {
-    let listeners = bound.iter().map(|bound| bound.listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
     let count = server.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get));
     let rejected = metrics.rejected.clone();
     let on_refused = Arc::new(move |reason: &'static str| rejected.with_label_values(&[reason]).inc());
@@ -177,7 +195,7 @@ fn start_workers(
         max_retries: MAX_ATTEMPTS,
         ..ServerConf::default()
     });
-    let workers = Workers::start(count, &listeners, limits, connections.clone(), on_refused, || {
+    let workers = Workers::start(count, listeners, limits, connections.clone(), on_refused, || {
         let mut proxy: HttpProxy<Gateway> = http_proxy(&conf, gateway());
         let mut options = HttpServerOptions::default();
         options.h2c = true;

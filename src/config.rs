@@ -13,11 +13,14 @@ mod csp;
 mod diagnostic;
 mod document;
 mod filter_lists;
+mod https;
 mod ledger;
 mod raw;
 mod rules;
 mod share;
 mod signals;
+mod tls;
+mod upstream_tls;
 mod validate;
 mod versions;
 
@@ -37,6 +40,7 @@ use crate::ledger::journal::Pressure;
 use crate::ledger::keys::SiteKeys;
 use crate::ledger::trail::Role;
 use crate::policy::{Catalog, FilterList, OperatorRules, Purposes, Ruleset, Site, SiteOptions};
+use crate::tls::{KeyPair, ServerTls};
 
 pub use catalog::built_in as built_in_catalog;
 pub use diagnostic::{Diagnostic, Severity};
@@ -47,6 +51,8 @@ pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
 /// A valid configuration.
 pub struct Config {
     pub listen: Listen,
+    /// How visitors are met where TLS is spoken.
+    pub tls: Option<ServerTls>,
     pub server: Server,
     pub limits: Limits,
     /// Whether each request is written to the access log.
@@ -61,7 +67,7 @@ pub struct Config {
     pub admin_tokens: Vec<AdminToken>,
     /// SHA-256 of all files, in hexadecimal.
     pub hash: String,
-    /// Every file it was read from.
+    /// Every file it was read from, but for those of certificates that visitors are shown.
     pub files: Vec<PathBuf>,
 }
 
@@ -69,6 +75,8 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     pub traffic: Vec<SocketAddr>,
+    /// Where visitors are served by https.
+    pub traffic_tls: Vec<SocketAddr>,
     pub admin: SocketAddr,
 }
 
@@ -129,8 +137,7 @@ pub struct SiteConfig {
     pub rules: OperatorRules,
     pub signals: SiteSignals,
     pub upstreams: Vec<UpstreamAddress>,
-    /// PEM certificates that are trusted for `https` upstreams instead of the system's.
-    pub ca: Option<Arc<[u8]>>,
+    pub upstream_tls: UpstreamTls,
     /// Where its calendar months begin and end.
     pub time_zone: TimeZone,
     pub share_retention: ShareRetention,
@@ -197,8 +204,27 @@ pub struct Compiled {
 /// What serves a site.
 pub struct UpstreamSettings {
     pub addresses: Vec<UpstreamAddress>,
-    /// PEM.
+    pub tls: UpstreamTls,
+}
+
+/// TLS towards the upstreams of a site.
+#[derive(Clone)]
+pub struct UpstreamTls {
+    /// PEM certificates that are trusted instead of the system's.
     pub ca: Option<Arc<[u8]>>,
+    /// The name that is sent and that their certificates are checked against; the one in the address if there is none.
+    /// Not empty.
+    pub server_name: Option<Box<str>>,
+    /// What upstreams that ask for a certificate are shown.
+    pub client: Option<Arc<KeyPair>>,
+    /// Whether their certificates are checked.
+    pub verify: bool,
+}
+
+impl Default for UpstreamTls {
+    fn default() -> Self {
+        UpstreamTls { ca: None, server_name: None, client: None, verify: true }
+    }
 }
 
 /// How to speak to an upstream.
@@ -224,8 +250,10 @@ pub struct Loaded {
     /// `None` if any diagnostic is an error.
     pub config: Option<Config>,
     pub diagnostics: Vec<Diagnostic>,
-    /// Every file that was read or should have been, for a watcher.
+    /// Every file that was read or should have been, for a watcher, but for those below.
     pub files: Vec<PathBuf>,
+    /// The same, of certificates that visitors are shown.
+    pub certificate_files: Vec<PathBuf>,
 }
 
 /// Reads the configuration in the file at `path`.
@@ -237,7 +265,7 @@ pub fn load(path: &Path) -> Loaded {
             let help = "check the path and that the file may be read";
             let message = format!("the configuration cannot be read: {error}");
             let diagnostics = vec![Diagnostic::of_file(&path.to_string_lossy(), message).help(help)];
-            Loaded { config: None, diagnostics, files: vec![path.to_owned()] }
+            Loaded { config: None, diagnostics, files: vec![path.to_owned()], certificate_files: Vec::new() }
         }
     }
 }
@@ -245,18 +273,20 @@ pub fn load(path: &Path) -> Loaded {
 /// Reads the configuration `text` as if it stood in the file at `path`, with further files by `read`.
 pub fn parse(path: &Path, text: &[u8], read: ReadFile<'_>) -> Loaded {
     let name: Arc<str> = path.to_string_lossy().into();
-    let mut files =
-        FileSet { base: path.parent().unwrap_or(Path::new("")), read, seen: vec![(path.to_owned(), text.to_vec())] };
+    let base = path.parent().unwrap_or(Path::new(""));
+    let mut files = FileSet { base, read, seen: vec![(path.to_owned(), text.to_vec())], apart: Vec::new() };
     let mut diagnostics = Vec::new();
     let Ok(text) = std::str::from_utf8(text) else {
         let message = "the configuration is not UTF-8".to_owned();
-        return Loaded { config: None, diagnostics: vec![Diagnostic::of_file(&name, message)], files: files.paths() };
+        let diagnostics = vec![Diagnostic::of_file(&name, message)];
+        return Loaded { config: None, diagnostics, files: files.paths(), certificate_files: files.apart };
     };
     let raw: Option<raw::Config> = document::read(&name, text, &mut diagnostics);
     let config = raw.and_then(|raw| validate::validate(raw, &name, text, &mut files, &mut diagnostics));
     diagnostics.sort_by_key(|d| (d.file.clone(), d.line, d.column));
     let failed = diagnostics.iter().any(|d| d.severity == Severity::Error);
-    Loaded { config: config.filter(|_| !failed), diagnostics, files: files.paths() }
+    let config = config.filter(|_| !failed);
+    Loaded { config, diagnostics, files: files.paths(), certificate_files: files.apart }
 }
 
 /// The files that a configuration consists of, read at most once each.
@@ -264,6 +294,7 @@ struct FileSet<'a> {
     base: &'a Path,
     read: ReadFile<'a>,
     seen: Vec<(PathBuf, Vec<u8>)>,
+    apart: Vec<PathBuf>,
 }
 
 impl FileSet<'_> {
@@ -273,6 +304,13 @@ impl FileSet<'_> {
         let bytes = (self.read)(&path);
         self.seen.push((path, bytes.as_deref().unwrap_or_default().to_vec()));
         bytes
+    }
+
+    /// As [`FileSet::read`], for what is replaced without a new ruleset.
+    fn read_apart(&mut self, name: &str) -> io::Result<Vec<u8>> {
+        let path = self.base.join(name);
+        self.apart.push(path.clone());
+        (self.read)(&path)
     }
 
     fn paths(&self) -> Vec<PathBuf> {
@@ -309,7 +347,7 @@ impl Config {
         for site in self.sites {
             signals.push(site.signals);
             sites.push(Site::new(site.options, site.rules, &self.catalog));
-            upstreams.push(UpstreamSettings { addresses: site.upstreams, ca: site.ca });
+            upstreams.push(UpstreamSettings { addresses: site.upstreams, tls: site.upstream_tls });
         }
         let ruleset = Ruleset::new(self.purposes, self.catalog, sites, self.filter_lists, &self.hash);
         let Config { consent, access_log, admin_tokens, .. } = self;

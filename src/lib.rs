@@ -28,3 +28,4 @@ pub mod proxy;
 pub mod readiness;
 pub mod reload;
 pub mod telemetry;
+pub mod tls;

@@ -16,6 +16,7 @@ use crate::enforce::{Action, Direction, Tally};
 use crate::ledger::central::CentralStatus;
 use crate::ledger::journal::JournalStatus;
 use crate::policy::{PurposeSet, Purposes, Site};
+use crate::tls::HANDSHAKE_FAILURES;
 
 /// Upper bounds in seconds.
 const DURATIONS: [f64; 14] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
@@ -56,6 +57,15 @@ pub struct Metrics {
     pub config_last_reload_success_timestamp: IntGauge,
     pub access_log_dropped: IntCounter,
     pub panics: IntCounter,
+    pub tls: TlsMetrics,
+}
+
+/// Of connections by https.
+#[derive(Clone)]
+pub struct TlsMetrics {
+    /// When the certificates in force expire, in Unix time, by the file of the chain.
+    pub expiry: IntGaugeVec,
+    pub handshake_failures: IntCounterVec,
 }
 
 impl Metrics {
@@ -82,6 +92,14 @@ impl Metrics {
         );
         let durations = HistogramVec::new(options.buckets(DURATIONS.to_vec()), &["site"])?;
         registry.register(Box::new(durations.clone()))?;
+        let expiry = IntGaugeVec::new(
+            Opts::new(
+                "consentry_tls_certificate_expiry_timestamp_seconds",
+                "When the certificate that visitors are shown expires, in Unix time.",
+            ),
+            &["certificate"],
+        )?;
+        registry.register(Box::new(expiry.clone()))?;
         let build =
             IntGaugeVec::new(Opts::new("consentry_build_info", "Always 1; the version is a label."), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
@@ -181,11 +199,22 @@ impl Metrics {
                 "Access log lines lost because the log could not be written fast enough.",
             )?,
             panics: counter("panics_total", "Bugs that ended a request or task.")?,
+            tls: TlsMetrics {
+                expiry,
+                handshake_failures: counters(
+                    "tls_handshake_failures_total",
+                    "Connections of visitors that TLS was not agreed on with.",
+                    &["reason"],
+                )?,
+            },
             durations,
             registry,
         };
         for reason in ["unauthorized", "forbidden", "too_many"] {
             metrics.questions_refused.with_label_values(&[reason]);
+        }
+        for reason in HANDSHAKE_FAILURES {
+            metrics.tls.handshake_failures.with_label_values(&[reason]);
         }
         Ok(Arc::new(metrics))
     }

@@ -6,10 +6,11 @@ mod bind;
 mod coalesce;
 mod first_read_yield;
 mod head;
+mod secured;
 mod upstream;
 mod workers;
 
-pub use accept::{Connections, serve_http};
+pub use accept::{Connections, Listener, serve_http};
 pub use bind::{BindError, Bound, bind};
 pub use head::{HeadError, HeadLimits, check_head};
 pub use upstream::{UpstreamError, Upstreams};

@@ -38,7 +38,8 @@ pub use resource::ResourceKind;
 pub use ruleset::Ruleset;
 pub use share::{Durability, ShareEvent, ShareLink, SharedObject};
 pub use site::{
-    CookieLifetimes, ForwardedAddress, Jurisdiction, OperatorRules, Site, SiteOptions, UnknownCookies, Unrewritable,
+    CookieLifetimes, ForwardedAddress, Https, Jurisdiction, OperatorRules, Site, SiteOptions, UnknownCookies,
+    Unrewritable,
 };
 pub use sources::{CspHost, CspMode, CspOptions, SourceLists};
 pub use url::{Url, decode_form, decode_percent, normal_path, query_pairs, split_query};

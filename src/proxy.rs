@@ -7,6 +7,7 @@ mod country;
 mod early_request;
 mod fail_to_proxy;
 mod forwarded;
+mod https;
 mod message;
 mod older_policy;
 mod own_pages;
@@ -37,6 +38,7 @@ use crate::reload::Store;
 use crate::telemetry::AccessLog;
 
 pub use context::{Context, InFlight};
+pub use https::Ports;
 
 /// What all requests share.
 pub struct Gateway {
@@ -44,6 +46,7 @@ pub struct Gateway {
     pub metrics: Arc<Metrics>,
     pub limits: Limits,
     pub server: Server,
+    pub ports: Ports,
     pub access_log: AccessLog,
     /// `None`: no access is recorded.
     pub recording: Option<Arc<Recording>>,
@@ -104,6 +107,7 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
     ) -> Result<()> {
         response::filter(session, response, context)?;
+        https::keep(session, response, context)?;
         share::before_served(self, session, response, context).await
     }
 

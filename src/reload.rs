@@ -24,6 +24,7 @@ use crate::metrics::{Metrics, SiteMetrics};
 use crate::net::{UpstreamError, Upstreams};
 use crate::policy::Ruleset;
 use crate::telemetry::timestamp;
+use crate::tls::{ServerTls, Tls};
 
 /// Several files of one change arrive within this time.
 const SETTLE: Duration = Duration::from_millis(150);
@@ -124,14 +125,27 @@ pub struct ReloadStatus {
     pub restart_needed: bool,
 }
 
+/// What is watched.
+#[derive(Clone, Default)]
+struct Files {
+    configuration: Vec<PathBuf>,
+    /// Of certificates that visitors are shown.
+    certificates: Vec<PathBuf>,
+}
+
+/// What files hold, or that they cannot be read.
+type Contents = Vec<Option<Vec<u8>>>;
+
 /// Holds the snapshot in force.
 pub struct Store {
     current: ArcSwap<Snapshot>,
     path: PathBuf,
     fixed: Static,
     metrics: Arc<Metrics>,
+    /// What visitors are met with where TLS is spoken.
+    tls: Option<Arc<Tls>>,
     status: Mutex<ReloadStatus>,
-    files: Mutex<Vec<PathBuf>>,
+    files: Mutex<Files>,
     /// One reload at a time.
     reloading: tokio::sync::Mutex<()>,
 }
@@ -140,17 +154,21 @@ impl Store {
     /// Begins with `config`, which was read from `path`.
     pub fn new(
         path: &Path,
-        config: Config,
+        mut config: Config,
         diagnostics: Vec<Diagnostic>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, UpstreamError> {
-        let (fixed, files) = (Static::of(&config), config.files.clone());
+        let fixed = Static::of(&config);
+        let tls = config.tls.take().map(|tls| Arc::new(Tls::new(tls, metrics.tls.clone())));
+        let certificates = tls.as_ref().map(|tls| tls.files()).unwrap_or_default();
+        let files = Files { configuration: config.files.clone(), certificates };
         let snapshot = snapshot(config, &metrics, None)?;
         let store = Store {
             current: ArcSwap::from_pointee(snapshot),
             path: path.to_owned(),
             fixed,
             metrics,
+            tls,
             status: Mutex::default(),
             files: Mutex::new(files),
             reloading: tokio::sync::Mutex::default(),
@@ -162,6 +180,19 @@ impl Store {
     /// The snapshot in force now.
     pub fn current(&self) -> Arc<Snapshot> {
         self.current.load_full()
+    }
+
+    /// What visitors are met with where TLS is spoken, if it is anywhere.
+    pub fn tls(&self) -> Option<Arc<Tls>> {
+        self.tls.clone()
+    }
+
+    /// Takes certificates that were renewed, whatever the configuration looks like by now.
+    async fn reload_certificates(&self) {
+        let _one_at_a_time = self.reloading.lock().await;
+        if let Some(tls) = self.tls() {
+            tokio::task::spawn_blocking(move || tls.reload()).await.ok();
+        }
     }
 
     pub fn status(&self) -> ReloadStatus {
@@ -181,12 +212,15 @@ impl Store {
         let _one_at_a_time = self.reloading.lock().await;
         let path = self.path.clone();
         let Ok(loaded) = tokio::task::spawn_blocking(move || config::load(&path)).await else { return self.status() };
-        let Loaded { config, diagnostics, files } = loaded;
-        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
-        let Some(config) = config else { return self.failed(diagnostics) };
+        let Loaded { config, diagnostics, files, certificate_files } = loaded;
+        let watched = Files { configuration: files, certificates: certificate_files };
+        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = watched;
+        let Some(mut config) = config else { return self.failed(diagnostics) };
         let restart_needed = Static::of(&config) != self.fixed;
         let earlier = self.current();
+        let tls = config.tls.take();
         if *config.hash == *earlier.ruleset.hash {
+            self.replace_tls(tls);
             return self.succeeded(diagnostics, restart_needed);
         }
         let config = Config { limits: self.fixed.limits.clone(), ..config };
@@ -195,12 +229,20 @@ impl Store {
                 self.inherit_upstreams(&earlier, &fresh).await;
                 log::info!("ruleset {} in force: {}", fresh.version, fresh.ruleset.hash);
                 self.current.store(Arc::new(fresh));
+                self.replace_tls(tls);
                 self.succeeded(diagnostics, restart_needed)
             }
             Err(error) => {
                 let error = Diagnostic::of_file(&self.path.to_string_lossy(), error.to_string());
                 self.failed(diagnostics.into_iter().chain([error]).collect())
             }
+        }
+    }
+
+    /// Whether TLS is spoken at all is decided at the start.
+    fn replace_tls(&self, fresh: Option<ServerTls>) {
+        if let Some((tls, fresh)) = self.tls.as_ref().zip(fresh) {
+            tls.replace(fresh);
         }
     }
 
@@ -242,7 +284,8 @@ impl Store {
 
     /// The directories of all files, symbolic links followed and not: a ConfigMap is a link to a link.
     fn directories(&self) -> Vec<PathBuf> {
-        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Files { configuration, certificates } = self.files();
+        let files = [configuration, certificates].concat();
         let parent = |path: &Path| {
             path.parent().map(|p| if p.as_os_str().is_empty() { PathBuf::from(".") } else { p.to_owned() })
         };
@@ -254,9 +297,14 @@ impl Store {
     }
 
     /// What the files hold now, to tell a change from a touch.
-    fn contents(&self) -> Vec<Option<Vec<u8>>> {
-        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        files.iter().map(|file| std::fs::read(file).ok()).collect()
+    fn contents(&self) -> (Contents, Contents) {
+        let Files { configuration, certificates } = self.files();
+        let read = |files: Vec<PathBuf>| files.iter().map(|file| std::fs::read(file).ok()).collect();
+        (read(configuration), read(certificates))
+    }
+
+    fn files(&self) -> Files {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -265,8 +313,8 @@ fn snapshot(config: Config, metrics: &Metrics, earlier: Option<&Snapshot>) -> Re
     let Compiled { ruleset, upstreams, signals, consent, access_log, admin_tokens } = config.compile();
     let scripts = (Arc::new(OwnFile::guard(&consent.prefix)), Arc::new(OwnFile::bridge(&consent.prefix)));
     let sites = ruleset.sites.iter().zip(upstreams).zip(signals).map(|((site, settings), signals)| {
-        let UpstreamSettings { addresses, ca } = settings;
-        let upstreams = Upstreams::new(addresses, ca.as_deref(), limits.clone(), &site.options.name)?;
+        let UpstreamSettings { addresses, tls } = settings;
+        let upstreams = Upstreams::new(addresses, &tls, limits.clone(), &site.options.name)?;
         let inventory = earlier.and_then(|earlier| earlier.inventory(&site.options.name)).unwrap_or_default();
         let own = (&*consent.prefix, &*consent.cookie.name);
         let guard = GuardFiles::new(scripts.clone(), site, &ruleset.catalog, &ruleset.purposes, own);
@@ -329,9 +377,16 @@ pub async fn watch(store: Arc<Store>) {
         }
         while changed.try_recv().is_ok() {}
         let now = store.contents();
-        if now != known {
-            store.reload().await;
-            known = store.contents();
+        if now == known {
+            continue;
         }
+        if now.1 != known.1 {
+            store.reload_certificates().await;
+        }
+        // A configuration may have failed only because of a certificate.
+        if now.0 != known.0 || !store.status().successful {
+            store.reload().await;
+        }
+        known = store.contents();
     }
 }

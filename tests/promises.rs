@@ -82,6 +82,8 @@ mod serving;
 mod share_links;
 #[path = "promises/signals.rs"]
 mod signals;
+#[path = "promises/tls.rs"]
+mod tls;
 #[path = "promises/trackers.rs"]
 mod trackers;
 #[path = "promises/vendor_consent.rs"]

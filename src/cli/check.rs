@@ -50,7 +50,7 @@ pub(super) fn check(arguments: &Arguments) -> ExitCode {
 
 fn unusable_certificates(config: &Config, file: &str) -> Vec<config::Diagnostic> {
     let make = |site: &config::SiteConfig| {
-        Upstreams::new(site.upstreams.clone(), site.ca.as_deref(), config.limits.clone(), &site.options.name).err()
+        Upstreams::new(site.upstreams.clone(), &site.upstream_tls, config.limits.clone(), &site.options.name).err()
     };
     config.sites.iter().filter_map(make).map(|error| config::Diagnostic::of_file(file, error.to_string())).collect()
 }
@@ -62,6 +62,6 @@ fn print_summary(config: &Config) {
         let hosts: Vec<_> = site.options.hosts.iter().map(ToString::to_string).collect();
         text += &format!("  {} ({}): {}\n", site.options.name, site.options.mode.as_str(), hosts.join(", "));
     }
-    text += "applied by a reload: [consent], [catalog], [[filter_list]], [log], [[site]]; by a restart only: [listen], [server], [limits], [ledger]\n";
+    text += "applied by a reload: [consent], [catalog], [[filter_list]], [log], [[site]], [tls], [[certificate]]; by a restart only: [listen], [server], [limits], [ledger]\n";
     super::print(&text);
 }

@@ -43,6 +43,7 @@ fn stand_before(shop: &Shop, arguments: &Arguments) -> Result<ExitCode, ExitCode
     let mut config = config.ok_or(ExitCode::from(BAD_CONFIGURATION))?;
     config.listen = Listen {
         traffic: arguments.listen.map_or(config.listen.traffic, |address| vec![address]),
+        traffic_tls: Vec::new(),
         admin: arguments.admin.unwrap_or(config.listen.admin),
     };
     let signals = Signals::watch()?;

@@ -11,6 +11,8 @@ type Text = Spanned<String>;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Config {
     pub listen: Listen,
+    pub tls: Tls,
+    pub certificate: Vec<Spanned<Certificate>>,
     pub server: Server,
     pub limits: Limits,
     pub log: Log,
@@ -26,7 +28,24 @@ pub(super) struct Config {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Listen {
     pub traffic: Vec<Text>,
+    pub traffic_tls: Vec<Text>,
     pub admin: Option<Text>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Tls {
+    pub min_version: Option<Text>,
+    pub client_ca: Option<Text>,
+    pub client_certificates: Option<Text>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Certificate {
+    pub chain: Option<Text>,
+    pub key: Option<Text>,
+    pub default: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -89,7 +108,10 @@ pub(super) struct Site {
     pub name: Option<Text>,
     pub hosts: Vec<Text>,
     pub upstream: Vec<Text>,
-    pub upstream_ca: Option<Text>,
+    pub upstream_tls: Option<Spanned<UpstreamTls>>,
+    pub https: Option<Text>,
+    pub hsts_seconds: Option<Spanned<u64>>,
+    pub hsts_subdomains: Option<Spanned<bool>>,
     pub mode: Option<Text>,
     pub jurisdiction: Option<Text>,
     pub unknown_cookies: Option<Text>,
@@ -117,6 +139,17 @@ pub(super) struct Site {
     pub time_zone: Option<Text>,
     pub retention: Retention,
     pub forward_client_ip: Option<Text>,
+}
+
+/// TLS towards upstreams.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct UpstreamTls {
+    pub ca: Option<Text>,
+    pub server_name: Option<Text>,
+    pub client_certificate: Option<Text>,
+    pub client_key: Option<Text>,
+    pub verify: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]

@@ -12,9 +12,12 @@ use super::check::{Check, Text};
 use super::consent::consent;
 use super::csp::csp;
 use super::diagnostic::{Diagnostic, LineIndex};
+use super::https::{Ways, https};
 use super::rules::{cookie_rules, storage_rules, tracker_rules};
 use super::share::share_link;
 use super::signals::{by_country, record_names, signals};
+use super::tls::server_tls;
+use super::upstream_tls::upstream_tls;
 use super::versions::versions;
 use super::{Config, ConsentSettings, FileSet, Limits, Listen, Server, SiteConfig, UpstreamAddress, UpstreamScheme};
 use super::{admin, catalog, filter_lists, ledger, raw};
@@ -50,18 +53,22 @@ pub(super) fn validate(
     let mut check =
         Check { file, text, lines: LineIndex::new(text), diagnostics, purposes: &mut purposes, offered: None };
     let ledger = ledger::ledger(&mut check, raw.ledger, files.base);
+    let tls_place = raw.listen.traffic_tls.first().map(Spanned::span);
     let listen = listen(&mut check, raw.listen);
+    let tls = server_tls(&mut check, raw.tls, raw.certificate, tls_place, files);
     let server = server(&mut check, raw.server);
     let limits = limits(&mut check, raw.limits);
     let consent = consent(&mut check, raw.consent, files);
     let filter_lists = filter_lists::read(&mut check, raw.filter_list, files);
-    let mut sites = sites(&mut check, raw.site, Shared { consent: &consent, catalog: &catalog }, files);
+    let shared = Shared { consent: &consent, catalog: &catalog, https: Ways::new(listen.as_ref(), &server) };
+    let mut sites = sites(&mut check, raw.site, shared, files);
     sites.iter_mut().for_each(|site| site.rules.filter_lists.clone_from(&filter_lists));
     let names: Vec<_> = sites.iter().map(|site| site.options.name.clone()).collect();
     let address = listen.as_ref().map(|listen| listen.admin);
     let admin_tokens = admin::tokens(&mut check, raw.admin.token, address, &names, files);
     Some(Config {
         listen: listen?,
+        tls,
         server,
         limits,
         access_log: raw.log.access.unwrap_or(true),
@@ -138,12 +145,13 @@ fn listen(check: &mut Check<'_>, raw: raw::Listen) -> Option<Listen> {
         parsed
     };
     let traffic: Vec<_> = raw.traffic.iter().filter_map(|text| address(check, text)).collect();
+    let traffic_tls: Vec<_> = raw.traffic_tls.iter().filter_map(|text| address(check, text)).collect();
     let default_admin = SocketAddr::from(([127, 0, 0, 1], 9900));
     let admin = raw.admin.as_ref().map_or(Some(default_admin), |text| address(check, text));
-    if raw.traffic.is_empty() {
+    if raw.traffic.is_empty() && raw.traffic_tls.is_empty() {
         check.error(0..0, "nothing to listen on", "add `[listen]` with `traffic = [\"127.0.0.1:8080\"]`");
     }
-    Some(Listen { traffic, admin: admin? })
+    Some(Listen { traffic, traffic_tls, admin: admin? })
 }
 
 fn server(check: &mut Check<'_>, raw: raw::Server) -> Server {
@@ -193,6 +201,7 @@ fn limits(check: &mut Check<'_>, raw: raw::Limits) -> Limits {
 struct Shared<'a> {
     consent: &'a ConsentSettings,
     catalog: &'a Catalog,
+    https: Ways,
 }
 
 fn sites(
@@ -271,7 +280,7 @@ fn site_hosts(check: &mut Check<'_>, site: &raw::Site, span: &Range<usize>) -> V
 
 fn one_site(
     check: &mut Check<'_>,
-    raw: raw::Site,
+    mut raw: raw::Site,
     span: &Range<usize>,
     name: String,
     hosts: Vec<HostPattern>,
@@ -285,14 +294,9 @@ fn one_site(
             "add `upstream = [\"http://127.0.0.1:3000\"]`",
         );
     }
-    let upstreams = raw.upstream.iter().filter_map(|text| upstream(check, text)).collect();
-    let ca = raw.upstream_ca.as_ref().and_then(|path| {
-        let read = files.read(path.get_ref());
-        read.map_err(|error| {
-            check.error(path.span(), format!("the CA file cannot be read: {error}"), "paths are relative to this file")
-        })
-        .ok()
-    });
+    let upstreams: Vec<_> = raw.upstream.iter().filter_map(|text| upstream(check, text)).collect();
+    let https = https(check, &raw, shared.https);
+    let upstream_tls = upstream_tls(check, raw.upstream_tls.take(), &upstreams, files);
     let modes = [("observe", Mode::Observe), ("enforce", Mode::Enforce), ("off", Mode::Off)];
     let unknown =
         [("block", UnknownCookies::Block), ("report", UnknownCookies::Report), ("allow", UnknownCookies::Allow)];
@@ -318,6 +322,7 @@ fn one_site(
         csp,
         clear_site_data: raw.clear_site_data,
         bridge: raw.bridge,
+        https,
         forward_client_ip: check.choice(raw.forward_client_ip.as_ref(), &FORWARDED).unwrap_or_default(),
     };
     let records = record_names(check, &raw.signal);
@@ -329,7 +334,7 @@ fn one_site(
     let time_zone = ledger::time_zone(check, raw.time_zone.as_ref());
     let share_retention = ledger::share_retention(check, raw.retention);
     let rules = OperatorRules { cookies, storage, requests, hosts, filter_lists: Vec::new() };
-    Some(SiteConfig { options, rules, signals, upstreams, ca: ca.map(Into::into), time_zone, share_retention })
+    Some(SiteConfig { options, rules, signals, upstreams, upstream_tls, time_zone, share_retention })
 }
 
 /// Names of attributes from which scripts take addresses.

@@ -83,6 +83,12 @@ pub fn cap_lifetime(line: &[u8], cap: u32, now: u64) -> Option<Vec<u8>> {
     Some(capped)
 }
 
+/// The value with the attribute `Secure`; `None` if it has it.
+pub(super) fn require_secure(line: &[u8]) -> Option<Vec<u8>> {
+    let is_secure = SetCookie::new(line).attributes().any(|(name, _)| name.eq_ignore_ascii_case(b"secure"));
+    (!is_secure).then(|| [line, b"; Secure"].concat())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -129,6 +135,22 @@ mod tests {
         }
         let padded = format!("a=1; Max-Age={}", "0".repeat(2000));
         assert!(!SetCookie::new(padded.as_bytes()).is_deletion(NOW), "a browser ignores so long an attribute");
+    }
+
+    #[test]
+    fn a_secure_cookie_is_told_as_browsers_do() {
+        for (line, is_secure) in [
+            ("a=1; Secure", true),
+            ("a=1;SECURE;Path=/", true),
+            ("a=1; Secure=false", true),
+            ("a=1; Path=/secure", false),
+            ("a=secure", false),
+            ("secure; Path=/", false),
+            ("a=1; Secured", false),
+        ] {
+            let required = require_secure(line.as_bytes());
+            assert_eq!(required, (!is_secure).then(|| format!("{line}; Secure").into_bytes()), "{line}");
+        }
     }
 
     #[test]

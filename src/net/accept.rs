@@ -11,7 +11,7 @@ use pingora::apps::{HttpPersistentSettings, HttpServerApp, ServerApp};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::socket::SocketAddr as L4Address;
 use pingora::protocols::l4::stream::Stream as L4Stream;
-use pingora::protocols::{GetSocketDigest, SocketDigest, Stream};
+use pingora::protocols::{GetSocketDigest, IO, SocketDigest, Stream};
 use std::os::fd::AsRawFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +19,8 @@ use tokio::sync::watch;
 
 use super::coalesce::Coalesced;
 use super::head::{Head, HeadError, HeadLimits, read_head};
+use super::secured::handshake;
+use crate::tls::Tls;
 
 /// How long a connection that was refused may take to notice.
 const LINGER: Duration = Duration::from_secs(1);
@@ -51,6 +53,31 @@ impl Drop for ConnectionGuard {
     }
 }
 
+/// A socket that listens, and whether TLS is spoken there.
+pub struct Listener {
+    pub socket: std::net::TcpListener,
+    pub tls: Option<Arc<Tls>>,
+}
+
+/// A connection on which either kind of HTTP may be spoken.
+pub(super) trait Wire: IO {
+    /// Makes what was read from it be read again.
+    fn put_back(&mut self, read: &[u8]);
+
+    /// Whether this kind of HTTP may be spoken on it.
+    fn carries(&self, head: &Head) -> bool;
+}
+
+impl Wire for L4Stream {
+    fn put_back(&mut self, read: &[u8]) {
+        self.rewind(read);
+    }
+
+    fn carries(&self, _head: &Head) -> bool {
+        true
+    }
+}
+
 /// What all connections of a listener have in common.
 pub(super) struct Acceptor<A> {
     pub app: Arc<A>,
@@ -64,8 +91,12 @@ pub(super) struct Acceptor<A> {
 
 /// Accepts on `listener` until `shutdown` turns true. Connections go on after that; `Connections` tells when they have
 /// ended.
-pub(super) async fn accept<A>(listener: TcpListener, acceptor: Arc<Acceptor<A>>, mut shutdown: watch::Receiver<bool>)
-where
+pub(super) async fn accept<A>(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    acceptor: Arc<Acceptor<A>>,
+    mut shutdown: watch::Receiver<bool>,
+) where
     A: HttpServerApp + Send + Sync + 'static,
 {
     loop {
@@ -80,9 +111,9 @@ where
                     (acceptor.on_refused)("too_many_connections");
                     continue;
                 };
-                let (acceptor, shutdown) = (acceptor.clone(), shutdown.clone());
+                let (acceptor, tls, shutdown) = (acceptor.clone(), tls.clone(), shutdown.clone());
                 tokio::spawn(async move {
-                    serve_connection(stream, peer, &acceptor, shutdown).await;
+                    serve_connection(stream, peer, tls, &acceptor, shutdown).await;
                     drop(guard);
                 });
             }
@@ -95,8 +126,13 @@ where
     }
 }
 
-async fn serve_connection<A>(tcp: TcpStream, peer: SocketAddr, acceptor: &Acceptor<A>, shutdown: watch::Receiver<bool>)
-where
+async fn serve_connection<A>(
+    tcp: TcpStream,
+    peer: SocketAddr,
+    tls: Option<Arc<Tls>>,
+    acceptor: &Acceptor<A>,
+    shutdown: watch::Receiver<bool>,
+) where
     A: HttpServerApp + Send + Sync + 'static,
 {
     let mut stream = L4Stream::from(tcp);
@@ -105,14 +141,32 @@ where
     let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
     digest.peer_addr.set(Some(L4Address::Inet(peer))).ok();
     stream.set_socket_digest(digest);
+    let Some(tls) = tls else { return serve_requests(stream, acceptor, shutdown).await };
+    // Boxed, so that connections without TLS do not carry its state around.
+    let secured = async {
+        match handshake(stream, &tls.current(), acceptor.limits.time).await {
+            Ok(stream) => serve_requests(stream, acceptor, shutdown).await,
+            Err(reason) => tls.failed(reason),
+        }
+    };
+    Box::pin(secured).await;
+}
 
+async fn serve_requests<A>(mut stream: impl Wire + 'static, acceptor: &Acceptor<A>, shutdown: watch::Receiver<bool>)
+where
+    A: HttpServerApp + Send + Sync + 'static,
+{
     // One for all requests of the connection: waiting anew for each would cost more than the wait itself.
     let mut stopping = pin!(stopped(shutdown.clone()));
     let mut buffer = BytesMut::new();
     match next_head(&mut stream, &mut buffer, acceptor, stopping.as_mut()).await {
+        Ok(head) if !stream.carries(&head) => {
+            let error = HeadError::Malformed("this kind of HTTP was not agreed on");
+            return refuse(stream, &error, acceptor).await;
+        }
         Ok(Head::Http1) => {}
         Ok(Head::Http2) => {
-            stream.rewind(&buffer);
+            stream.put_back(&buffer);
             acceptor.app.process_new(Box::new(stream), &shutdown).await;
             return;
         }
@@ -193,5 +247,5 @@ where
         connections: Arc::default(),
         on_refused: Arc::new(|_| {}),
     };
-    accept(listener, Arc::new(acceptor), shutdown).await;
+    accept(listener, None, Arc::new(acceptor), shutdown).await;
 }

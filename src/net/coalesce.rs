@@ -6,7 +6,6 @@
 //! nothing more to write for the moment. So nothing is held back from a visitor while an upstream thinks.
 
 use std::io::{self, IoSlice};
-use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -14,11 +13,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
-use pingora::protocols::l4::stream::Stream as L4Stream;
 use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::SslDigest;
 use pingora::protocols::{
-    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
-    UniqueIDType,
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, IO, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
+    UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
@@ -27,15 +26,17 @@ const LIMIT: usize = 16 << 10;
 
 /// See the top of this file.
 #[derive(Debug)]
-pub(super) struct Coalesced {
-    stream: L4Stream,
+pub(super) struct Coalesced<S: IO> {
+    stream: S,
     /// Written by pingora, and not sent yet. Without an allocation whenever it is empty: idle connections are many.
     waiting: BytesMut,
+    /// Whether the stream was given something that it may not have sent: TLS takes more than the socket does.
+    unflushed: bool,
 }
 
-impl Coalesced {
-    pub fn new(stream: L4Stream) -> Self {
-        Coalesced { stream, waiting: BytesMut::new() }
+impl<S: IO> Coalesced<S> {
+    pub fn new(stream: S) -> Self {
+        Coalesced { stream, waiting: BytesMut::new(), unflushed: false }
     }
 
     /// Sends what waits.
@@ -47,8 +48,19 @@ impl Coalesced {
         Poll::Ready(Ok(()))
     }
 
-    /// Takes note of bytes that the socket accepted.
+    /// The same, and what the stream keeps itself.
+    fn poll_flushed(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(context))?;
+        if self.unflushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes note of bytes that the stream accepted.
     fn sent(&mut self, bytes: usize) -> io::Result<()> {
+        self.unflushed = true;
         if bytes == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
@@ -61,7 +73,7 @@ impl Coalesced {
     }
 }
 
-impl AsyncWrite for Coalesced {
+impl<S: IO> AsyncWrite for Coalesced<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
             let waiting = self.waiting.len();
@@ -90,6 +102,7 @@ impl AsyncWrite for Coalesced {
             return Poll::Ready(Ok(length));
         }
         ready!(self.poll_send(context))?;
+        self.unflushed = true;
         Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
     }
 
@@ -98,8 +111,7 @@ impl AsyncWrite for Coalesced {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_send(context))?;
-        Pin::new(&mut self.stream).poll_flush(context)
+        self.poll_flushed(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -108,46 +120,54 @@ impl AsyncWrite for Coalesced {
     }
 }
 
-impl AsyncRead for Coalesced {
+impl<S: IO> AsyncRead for Coalesced<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         // A socket that is full wakes the task when it no longer is; reading goes on in the meantime.
-        if let Poll::Ready(sent) = self.poll_send(context) {
+        if let Poll::Ready(sent) = self.poll_flushed(context) {
             sent?;
         }
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
-impl Drop for Coalesced {
+impl<S: IO> Drop for Coalesced<S> {
     /// What was written before an error ended the response is still for the visitor, as far as it can be sent at once.
     fn drop(&mut self) {
-        _ = self.poll_send(&mut Context::from_waker(Waker::noop()));
+        _ = self.poll_flushed(&mut Context::from_waker(Waker::noop()));
     }
 }
 
 #[async_trait]
-impl Shutdown for Coalesced {
+impl<S: IO> Shutdown for Coalesced<S> {
     async fn shutdown(&mut self) {
         // Fails only if the visitor is gone.
         AsyncWriteExt::shutdown(self).await.ok();
     }
 }
 
-impl UniqueID for Coalesced {
+impl<S: IO> UniqueID for Coalesced<S> {
     fn id(&self) -> UniqueIDType {
-        self.stream.as_raw_fd()
+        self.stream.id()
     }
 }
 
-impl Ssl for Coalesced {}
+impl<S: IO> Ssl for Coalesced<S> {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.stream.get_ssl_digest()
+    }
 
-impl Peek for Coalesced {}
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.stream.selected_alpn_proto()
+    }
+}
 
-impl GetTimingDigest for Coalesced {
+impl<S: IO> Peek for Coalesced<S> {}
+
+impl<S: IO> GetTimingDigest for Coalesced<S> {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
         self.stream.get_timing_digest()
     }
@@ -161,13 +181,13 @@ impl GetTimingDigest for Coalesced {
     }
 }
 
-impl GetProxyDigest for Coalesced {
+impl<S: IO> GetProxyDigest for Coalesced<S> {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
         self.stream.get_proxy_digest()
     }
 }
 
-impl GetSocketDigest for Coalesced {
+impl<S: IO> GetSocketDigest for Coalesced<S> {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
         self.stream.get_socket_digest()
     }
@@ -175,6 +195,7 @@ impl GetSocketDigest for Coalesced {
 
 #[cfg(test)]
 mod tests {
+    use pingora::protocols::l4::stream::Stream as L4Stream;
     use tokio::io::AsyncReadExt;
     use tokio::net::{TcpListener, TcpStream};
     use tokio::time::timeout;
@@ -182,7 +203,7 @@ mod tests {
     use super::*;
 
     /// A connection, and the visitor's end of it.
-    async fn connection() -> (Coalesced, TcpStream) {
+    async fn connection() -> (Coalesced<L4Stream>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (visitor, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());

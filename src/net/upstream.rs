@@ -8,13 +8,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use pingora::protocols::ALPN;
 use pingora::upstreams::peer::HttpPeer;
-use pingora::utils::tls::{WrappedX509, parse_x509};
+use pingora::utils::tls::{CertKey, WrappedX509, parse_x509};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::first_read_yield::FirstReadYields;
-use crate::config::{Limits, UpstreamAddress, UpstreamScheme};
+use crate::config::{Limits, UpstreamAddress, UpstreamScheme, UpstreamTls};
+use crate::tls::KeyPair;
 
 /// A name is not waited for longer than this.
 const RESOLVE_TIME: Duration = Duration::from_secs(5);
@@ -35,10 +36,29 @@ pub enum UpstreamError {
 /// The upstreams of one site.
 pub struct Upstreams {
     configured: Vec<UpstreamAddress>,
-    ca: Option<Arc<[WrappedX509]>>,
+    tls: PeerTls,
     limits: Limits,
     resolved: ArcSwap<Resolved>,
     next: AtomicUsize,
+}
+
+/// TLS towards all of them, as pingora takes it.
+struct PeerTls {
+    ca: Option<Arc<[WrappedX509]>>,
+    server_name: Option<Box<str>>,
+    client: Option<Arc<CertKey>>,
+    verify: bool,
+}
+
+impl PeerTls {
+    fn new(tls: &UpstreamTls) -> Result<Self, String> {
+        Ok(PeerTls {
+            ca: tls.ca.as_deref().map(certificates).transpose()?,
+            server_name: tls.server_name.clone(),
+            client: tls.client.as_deref().and_then(cert_key).map(Arc::new),
+            verify: tls.verify,
+        })
+    }
 }
 
 /// What the names stood for when they were last asked.
@@ -54,13 +74,12 @@ impl Upstreams {
     /// Nothing is resolved yet, except for addresses that are written as such.
     pub fn new(
         configured: Vec<UpstreamAddress>,
-        ca: Option<&[u8]>,
+        tls: &UpstreamTls,
         limits: Limits,
         site: &str,
     ) -> Result<Self, UpstreamError> {
-        let ca = ca.map(certificates).transpose();
-        let ca = ca.map_err(|problem| UpstreamError::Ca { site: site.to_owned(), problem })?;
-        let upstreams = Upstreams { configured, ca, limits, resolved: ArcSwap::default(), next: AtomicUsize::new(0) };
+        let tls = PeerTls::new(tls).map_err(|problem| UpstreamError::Ca { site: site.to_owned(), problem })?;
+        let upstreams = Upstreams { configured, tls, limits, resolved: ArcSwap::default(), next: AtomicUsize::new(0) };
         let literal = |address: &UpstreamAddress| Some(SocketAddr::new(address.host.parse().ok()?, address.port));
         upstreams.store(upstreams.configured.iter().map(|address| literal(address).into_iter().collect()).collect());
         Ok(upstreams)
@@ -151,8 +170,9 @@ impl Upstreams {
     fn peer(&self, upstream: &UpstreamAddress, address: SocketAddr) -> HttpPeer {
         let tls = upstream.scheme == UpstreamScheme::Https;
         // A name in SNI is what the certificate is checked against, so it is never empty with TLS.
-        let sni = if tls { upstream.host.to_string() } else { String::new() };
-        let mut peer = HttpPeer::new(address, tls, sni);
+        let name = || self.tls.server_name.as_ref().unwrap_or(&upstream.host).to_string();
+        let mut peer = HttpPeer::new(address, tls, if tls { name() } else { String::new() });
+        peer.client_cert_key = self.tls.client.clone();
         let options = &mut peer.options;
         options.connection_timeout = Some(self.limits.connect);
         options.total_connection_timeout = Some(self.limits.connect);
@@ -160,7 +180,9 @@ impl Upstreams {
         options.write_timeout = Some(self.limits.io);
         options.idle_timeout = Some(self.limits.upstream_idle);
         options.max_h2_streams = STREAMS_PER_CONNECTION;
-        options.ca = self.ca.clone();
+        options.ca = self.tls.ca.clone();
+        options.verify_cert = self.tls.verify;
+        options.verify_hostname = self.tls.verify;
         match upstream.scheme {
             UpstreamScheme::Http => options.alpn = ALPN::H1,
             UpstreamScheme::Https => options.alpn = ALPN::H2H1,
@@ -168,6 +190,13 @@ impl Upstreams {
         }
         peer
     }
+}
+
+/// `None` for a pair without a certificate, which there is none of: pingora would panic.
+fn cert_key(pair: &KeyPair) -> Option<CertKey> {
+    let chain: Vec<_> = pair.chain.iter().map(|certificate| certificate.to_vec()).collect();
+    chain.first()?;
+    Some(CertKey::new(chain, pair.key.secret_der().to_vec()))
 }
 
 fn certificates(pem: &[u8]) -> Result<Arc<[WrappedX509]>, String> {

@@ -2,7 +2,6 @@
 //! its share of all listeners, so that a request never changes threads.
 
 use std::io;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -10,7 +9,7 @@ use std::time::{Duration, Instant};
 use pingora::apps::HttpServerApp;
 use tokio::sync::watch;
 
-use super::accept::{Acceptor, Connections, accept};
+use super::accept::{Acceptor, Connections, Listener, accept};
 use super::head::HeadLimits;
 use crate::config::Limits;
 
@@ -29,7 +28,7 @@ impl Workers {
     /// Starts `count` threads on `listeners`. `app` is made once for each.
     pub fn start<A>(
         count: usize,
-        listeners: &[TcpListener],
+        listeners: &[Listener],
         limits: &Limits,
         connections: Arc<Connections>,
         on_refused: Arc<dyn Fn(&'static str) + Send + Sync>,
@@ -50,7 +49,8 @@ impl Workers {
                 connections: connections.clone(),
                 on_refused: on_refused.clone(),
             });
-            let listeners = listeners.iter().map(TcpListener::try_clone).collect::<io::Result<Vec<_>>>()?;
+            let share = |of: &Listener| Ok(Listener { socket: of.socket.try_clone()?, tls: of.tls.clone() });
+            let listeners = listeners.iter().map(share).collect::<io::Result<Vec<_>>>()?;
             let (stop, abandoned) = (stop.clone(), abandoned.clone());
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let run = move || runtime.block_on(work(listeners, acceptor, stop, abandoned));
@@ -80,16 +80,16 @@ impl Workers {
 }
 
 async fn work<A>(
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     acceptor: Arc<Acceptor<A>>,
     stop: watch::Receiver<bool>,
     mut abandoned: watch::Receiver<bool>,
 ) where
     A: HttpServerApp + Send + Sync + 'static,
 {
-    for listener in listeners {
-        match tokio::net::TcpListener::from_std(listener) {
-            Ok(listener) => _ = tokio::spawn(accept(listener, acceptor.clone(), stop.clone())),
+    for Listener { socket, tls } in listeners {
+        match tokio::net::TcpListener::from_std(socket) {
+            Ok(listener) => _ = tokio::spawn(accept(listener, tls, acceptor.clone(), stop.clone())),
             Err(error) => log::error!("a listener cannot be used: {error}"),
         }
     }

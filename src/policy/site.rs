@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use super::catalog::Catalog;
 use super::country::Country;
 use super::filters::FilterList;
@@ -65,6 +67,15 @@ pub enum ForwardedAddress {
     None,
 }
 
+/// How a site is there by https.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Https {
+    /// Whether it is there by https only.
+    pub redirect: bool,
+    /// The value of `Strict-Transport-Security` (RFC 6797, section 6.1); `None`: nothing is said about it.
+    pub hsts: Option<HeaderValue>,
+}
+
 /// Longest life, in seconds, of cookies per purpose.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CookieLifetimes([Option<u32>; Purposes::MAX]);
@@ -117,6 +128,7 @@ pub struct SiteOptions {
     pub bridge: bool,
     /// How much of the visitor's address the upstream is told.
     pub forward_client_ip: ForwardedAddress,
+    pub https: Https,
 }
 
 impl SiteOptions {

@@ -17,6 +17,8 @@ const FOR: &str = "x-forwarded-for";
 const PROTO: &str = "x-forwarded-proto";
 const FORWARDED_HOST: &str = "x-forwarded-host";
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+/// In which proxies tell what certificate a visitor has shown them.
+const CLIENT_CERTIFICATE: &str = "x-forwarded-client-cert";
 /// Further fields in use for the address alone.
 const ADDRESSES: [&str; 9] = [
     "x-real-ip",
@@ -54,12 +56,19 @@ pub(super) fn client(session: &Session, trusted: &[IpNet]) -> Option<IpAddr> {
     Some(client)
 }
 
-/// Whether the visitor came by https, by the word of a trusted peer.
-pub(super) fn is_secure(header: &RequestHeader, trusted: bool) -> bool {
-    let proto = header.headers.get(PROTO).map(|value| value.as_bytes());
+/// Whether the visitor came by https: by the word of a trusted peer, else as the connection is.
+pub(super) fn is_secure(session: &Session, trusted: bool) -> bool {
+    let proto = session.req_header().headers.get(PROTO).filter(|_| trusted).map(|value| value.as_bytes());
     // Of a list, the first is what the visitor used.
-    let first = proto.and_then(|proto| proto.split(|b| *b == b',').next());
-    trusted && first.is_some_and(|proto| proto.trim_ascii().eq_ignore_ascii_case(b"https"))
+    match proto.and_then(|proto| proto.split(|b| *b == b',').next()) {
+        Some(proto) => proto.trim_ascii().eq_ignore_ascii_case(b"https"),
+        None => is_tls(session),
+    }
+}
+
+/// Whether TLS ends here.
+fn is_tls(session: &Session) -> bool {
+    session.digest().is_some_and(|digest| digest.ssl_digest.is_some())
 }
 
 /// Sets the forwarded fields: a trusted peer's are kept and continued, anybody else's replaced, since anybody can write
@@ -71,7 +80,10 @@ pub(super) fn set(
     told: ForwardedAddress,
     networks: &[IpNet],
 ) -> Result<()> {
-    set_origin(upstream, trusted)?;
+    set_origin(upstream, trusted, if is_tls(session) { "https" } else { "http" })?;
+    if !trusted {
+        upstream.remove_header(CLIENT_CERTIFICATE);
+    }
     match told {
         ForwardedAddress::Full => set_addresses(session, upstream, trusted),
         ForwardedAddress::Truncated => {
@@ -87,10 +99,10 @@ pub(super) fn set(
 }
 
 /// How the visitor came, and what host they addressed.
-fn set_origin(upstream: &mut RequestHeader, trusted: bool) -> Result<()> {
+fn set_origin(upstream: &mut RequestHeader, trusted: bool, scheme: &'static str) -> Result<()> {
     // Setting a field takes the place of all that have its name.
     if !trusted || !upstream.headers.contains_key(PROTO) {
-        upstream.insert_header(PROTO, "http")?;
+        upstream.insert_header(PROTO, scheme)?;
     }
     if !trusted || !upstream.headers.contains_key(FORWARDED_HOST) {
         let host = upstream.headers.get(HOST).cloned();

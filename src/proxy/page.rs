@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::HeaderMap;
+use http::header::STRICT_TRANSPORT_SECURITY;
+use http::{HeaderMap, HeaderValue};
+use pingora::http::ResponseHeader;
 use pingora::modules::http::{HttpModule, HttpModuleBuilder, Module};
 use pingora::{Error, ErrorType, Result};
 
@@ -14,9 +16,25 @@ use crate::enforce::Tally;
 use crate::enforce::html::{GateRules, Outcome, PageStream};
 use crate::reload::Snapshot;
 
-/// Takes a page through the gate; idle for everything that is no page.
+/// Takes a page through the gate; idle for everything that is no page. Besides, whatever the response and whoever makes
+/// it, it gets the site's word about https.
 #[derive(Default)]
-pub(super) struct PageModule(Option<Box<Page>>);
+pub(super) struct PageModule {
+    page: Option<Box<Page>>,
+    pub hsts: Hsts,
+}
+
+/// What responses say about https (RFC 6797).
+#[derive(Default)]
+pub(super) enum Hsts {
+    /// What the upstream says.
+    #[default]
+    AsItIs,
+    /// Nothing, since it may be said by https only.
+    Never,
+    /// This, whatever the upstream says.
+    Always(HeaderValue),
+}
 
 /// A page, and all that its rules are made of.
 pub(super) struct Page {
@@ -66,25 +84,34 @@ impl Page {
 
 impl PageModule {
     pub(super) fn begin(&mut self, page: Page) {
-        self.0 = Some(Box::new(page));
+        self.page = Some(Box::new(page));
     }
 
     /// What was judged, and what became of the page.
     pub(super) fn result(&mut self) -> Option<(&Tally, Outcome)> {
-        let stream = self.0.as_mut()?.stream.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let stream = self.page.as_mut()?.stream.get_mut().unwrap_or_else(PoisonError::into_inner);
         Some((stream.tally(), stream.outcome()))
     }
 
     fn end(&mut self) -> Result<Option<Bytes>> {
-        let Some(page) = &mut self.0 else { return Ok(None) };
+        let Some(page) = &mut self.page else { return Ok(None) };
         Ok(Some(page.write(b"", true)?).filter(|rest| !rest.is_empty()))
     }
 }
 
 #[async_trait]
 impl HttpModule for PageModule {
+    async fn response_header_filter(&mut self, response: &mut ResponseHeader, _end: bool) -> Result<()> {
+        match &self.hsts {
+            Hsts::AsItIs => {}
+            Hsts::Never => _ = response.remove_header(&STRICT_TRANSPORT_SECURITY),
+            Hsts::Always(value) => response.insert_header(STRICT_TRANSPORT_SECURITY, value.clone())?,
+        }
+        Ok(())
+    }
+
     fn response_body_filter(&mut self, body: &mut Option<Bytes>, end: bool) -> Result<()> {
-        let Some(page) = &mut self.0 else { return Ok(()) };
+        let Some(page) = &mut self.page else { return Ok(()) };
         let piece = body.take().unwrap_or_default();
         *body = Some(page.write(&piece, end)?).filter(|rest| !rest.is_empty());
         Ok(())

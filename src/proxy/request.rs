@@ -9,7 +9,7 @@ use pingora::proxy::Session;
 use super::context::{Context, Decision, judge};
 use super::country::country;
 use super::message::{content_length, own_response, respond, target};
-use super::{Gateway, forwarded, older_policy, own_pages, tracker};
+use super::{Gateway, forwarded, https, older_policy, own_pages, tracker};
 use crate::consent::signal::global_privacy_control;
 use crate::enforce::edit_request;
 use crate::policy::{Host, Mode, RequestRule};
@@ -17,7 +17,7 @@ use crate::policy::{Host, Mode, RequestRule};
 /// Returns whether the request was answered here.
 pub(super) async fn filter(gateway: &Gateway, session: &mut Session, context: &mut Context) -> Result<bool> {
     context.trusted_peer = forwarded::is_trusted(session, &gateway.server.trusted_proxies);
-    context.secure = forwarded::is_secure(session.req_header(), context.trusted_peer);
+    context.secure = forwarded::is_secure(session, context.trusted_peer);
     let host = match addressed_host(session.req_header()) {
         Ok(host) => host,
         Err(problem) => return Box::pin(refuse(gateway, session, context, 400, "malformed", problem)).await,
@@ -27,6 +27,10 @@ pub(super) async fn filter(gateway: &Gateway, session: &mut Session, context: &m
         return Box::pin(refuse(gateway, session, context, 421, "unknown_host", problem)).await;
     };
     context.decision = Some(decision);
+    https::announce(session, context);
+    if let Some(location) = https::redirection(session, context, &gateway.ports) {
+        return Box::pin(https::redirect(session, context, location)).await;
+    }
     if content_length(&session.req_header().headers).is_some_and(|length| length > gateway.limits.body_bytes) {
         let problem = "the request body is too large";
         return Box::pin(refuse(gateway, session, context, 413, "body_too_large", problem)).await;

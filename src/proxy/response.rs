@@ -68,7 +68,7 @@ fn edit(session: &Session, response: &mut ResponseHeader, context: &mut Context,
     apply(response, changes)
 }
 
-fn apply(response: &mut ResponseHeader, changes: Vec<HeaderChange>) -> Result<()> {
+pub(super) fn apply(response: &mut ResponseHeader, changes: Vec<HeaderChange>) -> Result<()> {
     for HeaderChange { name, values } in changes {
         // To insert replaces, in one step; several values have to be appended to none.
         if let [value] = values.as_slice() {

@@ -6,6 +6,7 @@ use consentry::config::{self, Severity};
 use consentry::consent::signal::FORMATS;
 
 use crate::support::country_file::country_file;
+use crate::support::tls::Authority;
 
 const HEAD: &str = "[listen]\ntraffic = [\"127.0.0.1:0\"]\n";
 const SITE: &str = "[[site]]\nname = \"shop\"\nhosts = [\"shop.example\"]\nupstream = [\"http://127.0.0.1:3000\"]\n";
@@ -271,6 +272,7 @@ fn every_example_config_passes_check() {
     let loaded = config::load(&root.join("config/consentry.toml"));
     let problems: Vec<_> = loaded.diagnostics.iter().map(ToString::to_string).collect();
     assert!(loaded.config.is_some() && problems.is_empty(), "{problems:#?}");
+    let issued = Authority::new().issue(&["shop.example"]);
     // What documentation shows is real: each TOML block that configures a site is loaded.
     for name in
         ["README.md", "docs/configuration.md", "docs/consent.md", "docs/from-ingress-nginx.md", "docs/ledger.md"]
@@ -282,8 +284,12 @@ fn every_example_config_passes_check() {
             let site = if block.contains("[[site]]") { "" } else { SITE };
             let loaded =
                 config::parse(&root.join("config/x.toml"), format!("{listen}{site}{block}").as_bytes(), &|path| {
-                    let countries = path.extension().is_some_and(|extension| extension == "mmdb");
-                    Ok(if countries { country_file(&[]) } else { vec![b'0'; 64] })
+                    Ok(match path.extension().and_then(|extension| extension.to_str()) {
+                        Some("mmdb") => country_file(&[]),
+                        Some("crt" | "pem") => issued.chain.clone().into_bytes(),
+                        Some("key") => issued.key.clone().into_bytes(),
+                        _ => vec![b'0'; 64],
+                    })
                 });
             let problems: Vec<_> =
                 loaded.diagnostics.iter().filter(|d| d.severity == Severity::Error).map(ToString::to_string).collect();

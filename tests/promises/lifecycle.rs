@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::client::request;
 use crate::support::origin::read_request;
+use crate::support::tls::Authority;
 use crate::support::{Client, Origin, TestApp, eventually, get, respond, send, site};
 
 fn slow_origin(milliseconds: u64) -> Origin {
@@ -196,7 +197,8 @@ fn metrics_match_golden() {
     send(app.address, "GET / HTTP/1.1\r\n\r\n");
     let dead = TestApp::start("[[site]]\nname = \"shop\"\nhosts = [\"*\"]\nupstream = [\"http://127.0.0.1:1\"]\n");
     get(dead.address, "/", &[]);
-    let text = get(app.admin, "/metrics", &[]).text() + &get(dead.admin, "/metrics", &[]).text();
+    let secure = Authority::new().app(&["shop.example"], "", &site(origin.address, ""));
+    let text = [&app, &dead, &secure].map(|app| get(app.admin, "/metrics", &[]).text()).concat();
     let mut families = std::collections::BTreeSet::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let (name, rest) = line.split_once(['{', ' ']).unwrap();
@@ -287,8 +289,15 @@ fn panic_in_filter_keeps_server_and_gauge_correct() {
         pingora::proxy::http_proxy(&conf, buggy)
     };
     let ignore = std::sync::Arc::new(|_: &'static str| {});
-    let _workers =
-        consentry::net::Workers::start(1, &[bound.listener], &limits, connections.clone(), ignore, proxy).unwrap();
+    let _workers = consentry::net::Workers::start(
+        1,
+        &[consentry::net::Listener { socket: bound.listener, tls: None }],
+        &limits,
+        connections.clone(),
+        ignore,
+        proxy,
+    )
+    .unwrap();
     for round in 1..=3 {
         let mut client = Client::connect(bound.address);
         client.write(request("GET", "/bug", &[]));

@@ -119,7 +119,7 @@ fn bad_cert_on_reload_keeps_old_cert() {
     let directory = tempfile::tempdir().unwrap();
     let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     std::fs::write(directory.path().join("ca.pem"), certificate.cert.pem()).unwrap();
-    let sites = format!("{}\nupstream_ca = \"ca.pem\"\n", site(origin.address, ""));
+    let sites = format!("{}\n[site.upstream_tls]\nca = \"ca.pem\"\n", site(origin.address, ""));
     let app = TestApp::start_in(directory, &TestApp::configuration("", &sites));
     for broken in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
         std::fs::write(app.directory.path().join("ca.pem"), broken).unwrap();
@@ -130,7 +130,7 @@ fn bad_cert_on_reload_keeps_old_cert() {
     }
     std::fs::remove_file(app.directory.path().join("ca.pem")).unwrap();
     let answer = send(app.admin, "POST /-/reload HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
-    assert!(answer.text().contains("the CA file cannot be read"), "{}", answer.text());
+    assert!(answer.text().contains("`ca.pem` cannot be read"), "{}", answer.text());
 }
 
 #[test]

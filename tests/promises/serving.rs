@@ -219,7 +219,8 @@ fn tls_upstream_is_verified() {
     let upstream = |extra: &str| {
         format!("[[site]]\nname = \"shop\"\nhosts = [\"*\"]\nupstream = [\"https://localhost:{port}\"]\n{extra}")
     };
-    let trusting = TestApp::start_in(directory, &TestApp::configuration("", &upstream("upstream_ca = \"ca.pem\"")));
+    let trusting =
+        TestApp::start_in(directory, &TestApp::configuration("", &upstream("[site.upstream_tls]\nca = \"ca.pem\"")));
     let response = get(trusting.address, "/", &[]);
     assert_eq!((response.status, response.text()), (200, "secret".to_owned()));
     let doubting = TestApp::start(&upstream(""));

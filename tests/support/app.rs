@@ -16,6 +16,8 @@ use super::client::get;
 pub struct TestApp {
     pub address: SocketAddr,
     pub admin: SocketAddr,
+    /// Where TLS is spoken, if it is.
+    pub traffic_tls: Option<SocketAddr>,
     pub directory: TempDir,
     pub config: PathBuf,
     log: SharedLog,
@@ -81,7 +83,15 @@ impl TestApp {
         let config = loaded.config.unwrap_or_else(|| panic!("the configuration is not valid: {problems:#?}"));
         let log = SharedLog::default();
         let app = App::start(&path, config, loaded.diagnostics, log.clone(), recording).unwrap();
-        let app = TestApp { address: app.traffic[0], admin: app.admin, directory, config: path, log, app: Some(app) };
+        let app = TestApp {
+            address: app.traffic.first().or(app.traffic_tls.first()).copied().unwrap(),
+            admin: app.admin,
+            traffic_tls: app.traffic_tls.first().copied(),
+            directory,
+            config: path,
+            log,
+            app: Some(app),
+        };
         super::eventually("the proxy is ready", || get(app.admin, "/readyz", &[]).status == 200);
         app
     }

@@ -11,6 +11,7 @@ pub mod markers;
 pub mod mounts;
 pub mod origin;
 pub mod postgres;
+pub mod tls;
 pub mod world;
 
 pub use app::{TestApp, site};
